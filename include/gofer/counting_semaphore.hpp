@@ -1,0 +1,65 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <limits>
+#include <stop_token>
+#include <utility>
+
+#include <gofer/detail/sync/wait_queue.hpp>
+
+namespace gofer {
+
+namespace sync {
+
+/// A number of permits and those who wait for one.
+class semaphore {
+ public:
+  constexpr explicit semaphore(std::ptrdiff_t permits) noexcept : permits_(static_cast<std::uint64_t>(permits)) {}
+
+  bool try_acquire() noexcept;
+  bool acquire(const sched::wait_limit& limit);
+  void release(std::ptrdiff_t n, std::ptrdiff_t most);
+
+ private:
+  wait_queue permits_;
+};
+
+}  // namespace sync
+
+/// std::counting_semaphore for fibers and threads: `acquire` takes a permit, `release` gives some back. Permits go to
+/// waiters in order. Every release happens before the return of the acquires that it lets through. May be destroyed as
+/// soon as an acquire that got the last permit has returned, even while the release is returning.
+template <std::ptrdiff_t LeastMaxValue = std::numeric_limits<int>::max()>
+class counting_semaphore {
+  static_assert(LeastMaxValue >= 0);
+
+ public:
+  static constexpr std::ptrdiff_t max() noexcept { return LeastMaxValue; }
+
+  /// With `desired` permits, from 0 to `max()`.
+  constexpr explicit counting_semaphore(std::ptrdiff_t desired = 0) noexcept : semaphore_(desired) {}
+
+  void acquire() { semaphore_.acquire({}); }
+  bool try_acquire() noexcept { return semaphore_.try_acquire(); }
+  template <class Rep, class Period>
+  bool try_acquire_for(std::chrono::duration<Rep, Period> d) {
+    return semaphore_.acquire({.deadline = sched::deadline_after(d)});
+  }
+  template <class Clock, class Duration>
+  bool try_acquire_until(std::chrono::time_point<Clock, Duration> at) {
+    return semaphore_.acquire({.deadline = sched::deadline_at(at)});
+  }
+  /// Returns false if a stop is requested first.
+  bool acquire(std::stop_token stop) { return semaphore_.acquire({.stop = std::move(stop)}); }
+
+  /// Throws std::logic_error, changing nothing, if there would be more than `max()` permits or `n` is negative.
+  void release(std::ptrdiff_t n = 1) { semaphore_.release(n, max()); }
+
+ private:
+  sync::semaphore semaphore_;
+};
+
+using binary_semaphore = counting_semaphore<1>;
+
+}  // namespace gofer

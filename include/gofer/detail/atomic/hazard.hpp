@@ -1,0 +1,51 @@
+#pragma once
+
+#include <atomic>
+
+#include <gofer/detail/arch/asymmetric_fence.hpp>
+#include <gofer/detail/arch/cpu.hpp>
+
+/// Hazard pointers (Michael, 2004) with asymmetric fences: readers announce what they look at, and what was replaced is
+/// freed once nobody has announced it.
+namespace gofer::hazard {
+
+/// Says that one object must not be freed. Owned by a snapshot, not by a thread, so that a snapshot may be held across a
+/// wait and released elsewhere.
+struct alignas(arch::cache_line) slot {
+  std::atomic<const void*> protects{nullptr};
+  slot* next_free = nullptr;  // in a thread's cache, or in the shared list
+  slot* next_made = nullptr;  // all slots ever made
+};
+
+/// A free slot for the calling thread; made if there is none.
+slot* acquire();
+
+/// Gives a slot back, on any thread. It protects nothing any more.
+void release(slot* s) noexcept;
+
+/// What may be freed later.
+struct retired {
+  retired* next_retired = nullptr;
+  void (*destroy)(retired*) noexcept = nullptr;
+};
+
+/// Frees `object` when no slot protects it: now, or in a later call.
+void retire(retired* object) noexcept;
+
+/// Frees what can be freed now.
+void collect() noexcept;
+
+/// Loads a pointer and protects what it points to.
+template <class T>
+T* protect(slot& s, const std::atomic<T*>& from) noexcept {
+  T* seen = from.load(std::memory_order_relaxed);
+  for (;;) {
+    s.protects.store(seen, std::memory_order_relaxed);
+    arch::light_fence();  // pairs with the heavy fence in collect
+    T* again = from.load(std::memory_order_acquire);
+    if (again == seen) return seen;
+    seen = again;
+  }
+}
+
+}  // namespace gofer::hazard

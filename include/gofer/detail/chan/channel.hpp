@@ -1,0 +1,239 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include <gofer/detail/arch/spin_lock.hpp>
+#include <gofer/detail/sync/wait_list.hpp>
+
+/// What a channel is behind its handles.
+namespace gofer::channels {
+
+/// Somebody's place in a channel's queue.
+struct channel_node : sync::wait_node {
+  channel_node(sched::waiter& w, std::uint32_t outcome, void* where) noexcept
+      : wait_node(w), claimed_as(outcome), slot(where) {}
+
+  std::uint32_t claimed_as;   // the outcome with which a counterpart claims the waiter
+  void* slot;                 // a sender's T, a receiver's std::optional<T>
+  bool transferred = false;   // false after a claim: the channel was closed
+};
+
+enum class attempt { done, would_wait, closed };
+
+/// The part that does not depend on the type of the values.
+class channel_base {
+ public:
+  explicit channel_base(std::size_t capacity) noexcept : capacity_(capacity) {}
+  channel_base(const channel_base&) = delete;
+  channel_base& operator=(const channel_base&) = delete;
+  virtual ~channel_base() = default;
+
+  void retain() noexcept { handles_.fetch_add(1, std::memory_order_relaxed); }
+  void release() noexcept {
+    if (handles_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+
+  /// Returns false if it was closed before.
+  bool close() noexcept;
+  bool closed() const noexcept { return closed_.load(std::memory_order_acquire); }
+  std::size_t size() const noexcept { return count_.load(std::memory_order_acquire); }
+  std::size_t capacity() const noexcept { return capacity_; }
+
+  /// Waits in `queue` after the lock was given back, and leaves the queue unless a counterpart took the node out.
+  std::uint32_t wait(sync::wait_list& queue, channel_node& node, const sched::wait_limit& limit) noexcept;
+
+  arch::spin_lock lock;         // guards all below; `select` takes several, in the order of their addresses
+  sync::wait_list receivers;    // not empty only while no value is there
+  sync::wait_list senders;      // not empty only while there is no room
+
+ protected:
+  const std::size_t capacity_;
+  std::atomic<std::size_t> count_{0};  // values in the buffer; written under the lock
+  std::atomic<bool> closed_{false};    // written under the lock
+
+ private:
+  std::atomic<std::size_t> handles_{1};
+};
+
+template <class T>
+class channel final : public channel_base {
+ public:
+  explicit channel(std::size_t capacity) : channel_base(capacity) { reserve(capacity); }
+  ~channel() override {
+    for (std::size_t left = count_; left > 0; --left) std::destroy_at(&buffer_[std::exchange(head_, after(head_))]);
+    if (room_ != 0) std::allocator<T>().deallocate(buffer_, room_);
+  }
+
+  /// With the lock: sends `v` if that needs no wait. `counterpart` is set to a receiver to be woken once the lock is free.
+  attempt send_now(T& v, channel_node*& counterpart) {
+    if (closed_.load(std::memory_order_relaxed)) return attempt::closed;
+    while (!receivers.empty()) {
+      auto& node = static_cast<channel_node&>(*receivers.front());
+      if (!hand_over(receivers, node, v, *static_cast<std::optional<T>*>(node.slot))) continue;
+      counterpart = &node;
+      return attempt::done;
+    }
+    if (count_.load(std::memory_order_relaxed) >= capacity_) return attempt::would_wait;
+    push(v);
+    return attempt::done;
+  }
+
+  /// With the lock, on an open channel: sends `v` without a wait, beyond the capacity if need be.
+  void send_beyond(T& v, channel_node*& counterpart) {
+    if (send_now(v, counterpart) == attempt::done) return;
+    if (count_.load(std::memory_order_relaxed) == room_) reserve(room_ == 0 ? 16 : 2 * room_);
+    push(v);
+  }
+
+  /// With the lock: receives into `out`, which is empty, if that needs no wait.
+  attempt receive_now(std::optional<T>& out, channel_node*& counterpart) {
+    if (count_.load(std::memory_order_relaxed) != 0) {
+      T& first = buffer_[head_];
+      out.emplace(std::move(first));
+      std::destroy_at(&first);
+      head_ = after(head_);
+      count_.store(count_.load(std::memory_order_relaxed) - 1, std::memory_order_release);
+      if (count_.load(std::memory_order_relaxed) < capacity_) refill(counterpart);
+      return attempt::done;
+    }
+    while (!senders.empty()) {
+      auto& node = static_cast<channel_node&>(*senders.front());
+      if (!take_over(node, out)) continue;
+      counterpart = &node;
+      return attempt::done;
+    }
+    return closed_.load(std::memory_order_relaxed) ? attempt::closed : attempt::would_wait;
+  }
+
+ private:
+  static constexpr bool moves_safely = std::is_nothrow_move_constructible_v<T>;
+
+  std::size_t after(std::size_t i) const noexcept { return i + 1 == room_ ? 0 : i + 1; }
+
+  /// Moves the values to a buffer of `room` slots.
+  void reserve(std::size_t room) {
+    if (room == room_) return;
+    T* larger = std::allocator<T>().allocate(room);
+    const std::size_t count = count_.load(std::memory_order_relaxed);
+    for (std::size_t i = 0; i < count; ++i) {
+      T& value = buffer_[std::exchange(head_, after(head_))];
+      std::construct_at(&larger[i], std::move(value));
+      std::destroy_at(&value);
+    }
+    if (room_ != 0) std::allocator<T>().deallocate(buffer_, room_);
+    buffer_ = larger;
+    room_ = room;
+    head_ = 0;
+  }
+
+  void push(T& v) {
+    const std::size_t count = count_.load(std::memory_order_relaxed);
+    const std::size_t at = head_ + count;
+    std::construct_at(&buffer_[at < room_ ? at : at - room_], std::move(v));
+    count_.store(count + 1, std::memory_order_release);
+  }
+
+  /// Takes a node whose waiter may have given up out of its queue. True: it is ours now.
+  static bool claim(sync::wait_list& queue, channel_node& node) noexcept {
+    queue.remove(node);
+    if (!node.who->claim(node.claimed_as)) return false;
+    node.transferred = true;
+    return true;
+  }
+
+  /// Gives `v` to a waiting receiver. False: it had given up, and `v` is as before. A value whose move may throw is moved
+  /// before the claim: until it is out of the queue, the waiter cannot leave, and a throw then changes nothing.
+  static bool hand_over(sync::wait_list& queue, channel_node& node, T& v, std::optional<T>& slot) {
+    if constexpr (moves_safely) {
+      if (!claim(queue, node)) return false;
+      slot.emplace(std::move(v));
+      return true;
+    } else {
+      slot.emplace(std::move(v));
+      if (claim(queue, node)) return true;
+      std::destroy_at(&v);
+      std::construct_at(&v, std::move(*slot));
+      slot.reset();
+      return false;
+    }
+  }
+
+  /// Takes the value of a waiting sender, likewise.
+  bool take_over(channel_node& node, std::optional<T>& out) {
+    T& theirs = *static_cast<T*>(node.slot);
+    if constexpr (moves_safely) {
+      if (!claim(senders, node)) return false;
+      out.emplace(std::move(theirs));
+      return true;
+    } else {
+      out.emplace(std::move(theirs));
+      if (claim(senders, node)) return true;
+      std::destroy_at(&theirs);
+      std::construct_at(&theirs, std::move(*out));
+      out.reset();
+      return false;
+    }
+  }
+
+  /// There is room again: the first sender's value goes into the buffer.
+  void refill(channel_node*& counterpart) {
+    while (!senders.empty()) {
+      auto& node = static_cast<channel_node&>(*senders.front());
+      if constexpr (moves_safely) {
+        if (!claim(senders, node)) continue;
+        push(*static_cast<T*>(node.slot));
+      } else {
+        // If the move throws, the sender keeps its value and its place; whoever receives next meets it there.
+        std::optional<T> taken;
+        try {
+          if (!take_over(node, taken)) continue;
+        } catch (...) {
+          return;
+        }
+        push(*taken);
+      }
+      counterpart = &node;
+      return;
+    }
+  }
+
+  // room_ slots, of which count_ from head_ on, around the end, hold values.
+  T* buffer_ = nullptr;
+  std::size_t room_ = 0;
+  std::size_t head_ = 0;
+};
+
+/// A reference to a channel, or to none: Go's nil.
+template <class T>
+class channel_ref {
+ public:
+  constexpr channel_ref() noexcept = default;
+  explicit channel_ref(channel<T>* owned) noexcept : channel_(owned) {}
+  channel_ref(const channel_ref& other) noexcept : channel_(other.channel_) {
+    if (channel_ != nullptr) channel_->retain();
+  }
+  channel_ref(channel_ref&& other) noexcept : channel_(std::exchange(other.channel_, nullptr)) {}
+  channel_ref& operator=(channel_ref other) noexcept {
+    std::swap(channel_, other.channel_);
+    return *this;
+  }
+  ~channel_ref() {
+    if (channel_ != nullptr) channel_->release();
+  }
+
+  channel<T>* get() const noexcept { return channel_; }
+  bool operator==(const channel_ref&) const noexcept = default;
+
+ private:
+  channel<T>* channel_ = nullptr;
+};
+
+}  // namespace gofer::channels

@@ -1,0 +1,210 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <stop_token>
+#include <string>
+#include <utility>
+
+#include <gofer/condition_variable.hpp>
+#include <gofer/mutex.hpp>
+
+namespace gofer {
+
+/// What `submit` does when the queue is full.
+enum class overflow {
+  block,           // wait for room
+  reject,          // throw queue_full
+  discard_oldest,  // give up the task that has waited longest; its result is the error task_discarded
+  caller_runs,     // run the task in the caller
+};
+
+struct worker_pool_options {
+  /// Shown in reports; the workers are named after it.
+  std::string name = "pool";
+  /// 0: as many as processors().
+  std::size_t min_workers = 0;
+  /// 0: min_workers, a pool of fixed size.
+  std::size_t max_workers = 0;
+  /// Accepted tasks that may wait for a worker; at least 1.
+  std::size_t queue_capacity = 100;
+  /// Results that may wait before workers wait for the one who receives them.
+  std::size_t result_capacity = 100;
+  overflow when_full = overflow::block;
+  /// A worker is added when the queue is longer than what the workers took from it within this time.
+  std::chrono::nanoseconds scale_interval = std::chrono::milliseconds(10);
+  /// A worker above the minimum that had nothing to do for this long goes.
+  std::chrono::nanoseconds idle_timeout = std::chrono::seconds(1);
+  /// How often a task that throws is tried.
+  std::size_t max_attempts = 1;
+  /// Before the second attempt; doubled before each further one, up to max_backoff, less a random part of up to a half.
+  std::chrono::nanoseconds backoff = std::chrono::milliseconds(100);
+  std::chrono::nanoseconds max_backoff = std::chrono::seconds(10);
+  /// After this long a stop is requested of a running task; 0: never.
+  std::chrono::nanoseconds task_timeout{0};
+  /// Results come in the order of submission, not of completion.
+  bool ordered = false;
+  /// Every result says how long its task waited and ran; else that is sampled, for the percentiles alone.
+  bool timed = false;
+  /// Called after a worker was added or has gone, with the number of workers before and after. Must not throw.
+  std::function<void(std::size_t before, std::size_t after)> on_scale = {};
+};
+
+/// Upper bounds, within an eighth, of how long half, nine tenths and 99 % of what was sampled took.
+struct latency_percentiles {
+  std::chrono::nanoseconds p50{0}, p90{0}, p99{0}, max{0};
+  std::uint64_t samples = 0;
+};
+
+/// One consistent look: submitted = completed + failed + discarded + queued + busy.
+struct worker_pool_stats {
+  std::size_t workers = 0;
+  std::size_t busy = 0;             // tasks being run
+  std::size_t queued = 0;           // accepted and waiting: for a worker, or for their next attempt
+  std::uint64_t submitted = 0;      // accepted
+  std::uint64_t completed = 0;
+  std::uint64_t failed = 0;         // threw at their last attempt
+  std::uint64_t retried = 0;        // attempts after the first
+  std::uint64_t rejected = 0;       // not accepted, because the queue was full
+  std::uint64_t discarded = 0;      // accepted and given up
+  std::uint64_t grown = 0;          // workers added beyond the first ones
+  std::uint64_t shrunk = 0;         // workers that went for want of work
+  latency_percentiles queue_latency;
+  latency_percentiles run_latency;
+};
+
+/// A task was submitted to a pool that has been drained or stopped.
+class pool_stopped : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// A task was not accepted, because the pool's queue is full.
+class queue_full : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// What became of an accepted task that the pool gave up.
+class task_discarded : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+namespace tasks {
+
+/// Counts durations in buckets that grow by eighths of a power of two.
+class latency_histogram {
+ public:
+  void add(std::chrono::nanoseconds d) noexcept;
+  latency_percentiles percentiles() const noexcept;
+
+ private:
+  std::array<std::uint32_t, 512> buckets_{};
+  std::uint64_t count_ = 0;
+  std::chrono::nanoseconds max_{0};
+};
+
+/// An accepted task, whatever its type.
+class job {
+ public:
+  job() = default;
+  job(const job&) = delete;
+  job& operator=(const job&) = delete;
+  virtual ~job() = default;
+
+  /// Runs the task once, and keeps what it returns. Returns what it threw.
+  virtual std::exception_ptr attempt(std::stop_token stop) noexcept = 0;
+  /// Says what became of the task: what the last attempt returned, or this error. Once. May wait for room; does so no
+  /// longer once `ending` is requested.
+  virtual void settle(std::exception_ptr error, std::stop_token ending) noexcept = 0;
+
+  std::uint64_t id = 0;
+  unsigned attempts = 0;
+  std::chrono::nanoseconds waited{0};
+  std::chrono::nanoseconds ran{0};
+  sched::time_point accepted{};
+  bool timed = false;
+};
+
+/// A pool without the types of its tasks: the queue, the workers, their number, the ending, the statistics. Shared by the
+/// pool's handle and its fibers.
+class pool_core : public std::enable_shared_from_this<pool_core> {
+ public:
+  /// `close` is called once, when every accepted task is settled and none will be accepted any more. Throws
+  /// std::invalid_argument for options that cannot be.
+  pool_core(worker_pool_options options, std::function<void()> close);
+
+  /// Starts the first workers.
+  void start();
+
+  /// Accepts a job, or runs it in the caller, as the options say; returns its id. Throws pool_stopped, queue_full.
+  std::uint64_t submit(std::unique_ptr<job>& j);
+  /// False: no room before the limit, and the job is still the caller's.
+  bool submit_within(std::unique_ptr<job>& j, const sched::wait_limit& limit);
+
+  bool drain(const sched::wait_limit& limit);
+  void stop();
+  void wait_idle();
+  void resize(std::size_t min_workers, std::size_t max_workers);
+  worker_pool_stats stats() const;
+
+ private:
+  using lock = std::unique_lock<mutex>;
+
+  void accept(std::unique_ptr<job> j, bool into_queue);
+  void check_open() const;
+  void check_outside(const char* operation) const;
+  void begin_ending(const lock& hold);
+  void discard_queued(lock& hold, const char* why);
+  void add_worker(lock& hold, bool growth);
+  void work(std::size_t number);
+  bool next_job(lock& hold, std::unique_ptr<job>& j);
+  void run(lock& hold, std::unique_ptr<job> j);
+  std::exception_ptr attempt(job& j);
+  void retry_later(std::unique_ptr<job> j);
+  std::chrono::nanoseconds backoff_before(unsigned attempt) noexcept;
+  void scale();
+  void start_scaler(const lock& hold);
+  void report_scale(std::size_t before, std::size_t after);
+  std::size_t unsettled() const noexcept { return queue_.size() + delayed_ + running_; }
+  void settled(const lock& hold);
+
+  const worker_pool_options options_;
+  std::function<void()> close_;
+
+  mutable mutex lock_;
+  condition_variable work_;   // workers: there is a job, or a reason to go
+  condition_variable room_;   // submitters: the queue has room, or the pool ends
+  condition_variable quiet_;  // nothing queued or running, or a worker has gone
+  // Guarded by lock_:
+  std::deque<std::unique_ptr<job>> queue_;
+  std::size_t min_workers_;
+  std::size_t max_workers_;
+  std::size_t workers_ = 0;
+  std::size_t idle_ = 0;
+  std::size_t running_ = 0;     // jobs taken and not settled, in workers and in callers
+  std::size_t delayed_ = 0;     // jobs that wait for their next attempt
+  std::size_t numbered_ = 0;    // workers ever started
+  bool ending_ = false;
+  bool closed_ = false;
+  bool scaling_ = false;        // the scaler runs
+  std::uint64_t taken_ = 0;     // jobs taken from the queue
+  std::uint64_t next_random_ = 0;
+  worker_pool_stats counted_;
+  latency_histogram waiting_;
+  latency_histogram running_time_;
+
+  std::stop_source ending_source_;  // results are not waited for any more
+  std::stop_source stop_source_;    // running tasks are asked to stop
+};
+
+}  // namespace tasks
+}  // namespace gofer

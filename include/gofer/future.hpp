@@ -1,0 +1,172 @@
+#pragma once
+
+#include <chrono>
+#include <exception>
+#include <functional>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <gofer/condition_variable.hpp>
+#include <gofer/go.hpp>
+
+namespace gofer {
+
+template <class R>
+class future;
+
+namespace tasks {
+
+struct nothing {};
+template <class R>
+using stored = std::conditional_t<std::is_void_v<R>, nothing,
+                                  std::conditional_t<std::is_reference_v<R>, std::remove_reference_t<R>*, R>>;
+
+/// What a future and the one who is to fulfil it share.
+template <class R>
+class outcome {
+ public:
+  template <class F>
+  void run(F&& f) noexcept {
+    try {
+      if constexpr (std::is_void_v<R>) {
+        std::invoke(std::forward<F>(f));
+        finish([&] { value_.emplace(); });
+      } else if constexpr (std::is_reference_v<R>) {
+        R result = std::invoke(std::forward<F>(f));
+        finish([&] { value_.emplace(&result); });
+      } else {
+        R result = std::invoke(std::forward<F>(f));
+        finish([&] { value_.emplace(std::move(result)); });
+      }
+    } catch (...) {
+      fail(std::current_exception());
+    }
+  }
+
+  void fail(std::exception_ptr error) noexcept {
+    finish([&] { error_ = std::move(error); });
+  }
+
+  bool ready() const {
+    const std::scoped_lock hold(lock_);
+    return value_.has_value() || error_ != nullptr;
+  }
+
+  void wait() {
+    std::unique_lock hold(lock_);
+    changed_.wait(hold, [&] { return value_.has_value() || error_ != nullptr; });
+  }
+  bool wait_until(sched::time_point deadline) {
+    std::unique_lock hold(lock_);
+    return changed_.wait_until(hold, deadline, [&] { return value_.has_value() || error_ != nullptr; });
+  }
+
+  /// After a wait, once.
+  R take() {
+    if (error_ != nullptr) std::rethrow_exception(std::move(error_));
+    if constexpr (std::is_reference_v<R>) {
+      return static_cast<R>(**value_);
+    } else if constexpr (!std::is_void_v<R>) {
+      return std::move(*value_);
+    }
+  }
+
+ private:
+  template <class Store>
+  void finish(Store&& store) {
+    const std::scoped_lock hold(lock_);
+    store();
+    changed_.notify_all();
+  }
+
+  mutable mutex lock_;
+  condition_variable changed_;
+  std::optional<stored<R>> value_;
+  std::exception_ptr error_;
+};
+
+template <class R>
+future<R> make_future(std::shared_ptr<outcome<R>> shared, bool joins) {
+  return future<R>(std::move(shared), joins);
+}
+
+}  // namespace tasks
+
+/// A result that is to come; std::future for fibers and threads. One of gofer::async waits for its fiber when it is
+/// destroyed, one of a pool does not.
+template <class R>
+class future {
+ public:
+  future() noexcept = default;
+  future(future&& other) noexcept : outcome_(std::move(other.outcome_)), joins_(other.joins_) {}
+  future& operator=(future&& other) {
+    future old(std::move(*this));
+    outcome_ = std::move(other.outcome_);
+    joins_ = other.joins_;
+    return *this;
+  }
+  ~future() {
+    if (outcome_ != nullptr && joins_) outcome_->wait();
+  }
+
+  /// False for one that was made empty, moved from, or asked for its result. All below throw std::future_error
+  /// (no_state) then.
+  bool valid() const noexcept { return outcome_ != nullptr; }
+
+  /// Blocks until the result is there; returns it, or rethrows what the function threw. Once.
+  R get() {
+    wait();
+    const auto last = std::move(outcome_);
+    return last->take();
+  }
+  void wait() const { checked().wait(); }
+  template <class Rep, class Period>
+  std::future_status wait_for(std::chrono::duration<Rep, Period> d) const {
+    return status(checked().wait_until(sched::deadline_after(d)));
+  }
+  template <class Clock, class Duration>
+  std::future_status wait_until(std::chrono::time_point<Clock, Duration> at) const {
+    return status(checked().wait_until(sched::deadline_at(at)));
+  }
+
+ private:
+  friend future tasks::make_future<R>(std::shared_ptr<tasks::outcome<R>>, bool);
+  future(std::shared_ptr<tasks::outcome<R>> shared, bool joins) noexcept : outcome_(std::move(shared)), joins_(joins) {}
+
+  static std::future_status status(bool ready) noexcept {
+    return ready ? std::future_status::ready : std::future_status::timeout;
+  }
+  tasks::outcome<R>& checked() const {
+    if (outcome_ == nullptr) throw std::future_error(std::future_errc::no_state);
+    return *outcome_;
+  }
+
+  std::shared_ptr<tasks::outcome<R>> outcome_;
+  bool joins_ = false;
+};
+
+/// Starts `f(args...)` as a fiber and returns its result to come. std::async, without its policies: it always runs beside
+/// the caller.
+///
+///     auto page = gofer::async(fetch, url);
+///     parse(page.get());
+template <class F, class... Args>
+auto async(F&& f, Args&&... args) -> future<std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>> {
+  using result = std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>;
+  auto shared = std::make_shared<tasks::outcome<result>>();
+  go([shared, f = std::decay_t<F>(std::forward<F>(f)),
+      args = std::tuple<std::decay_t<Args>...>(std::forward<Args>(args)...)]() mutable {
+    shared->run([&]() -> result {
+      return std::apply(
+          [&](auto&... each) -> result { return std::invoke(std::move(f), std::move(each)...); }, args);
+    });
+  });
+  return tasks::make_future(std::move(shared), true);
+}
+
+}  // namespace gofer

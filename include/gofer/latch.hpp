@@ -1,0 +1,45 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <stop_token>
+#include <utility>
+
+#include <gofer/detail/sync/wait_queue.hpp>
+
+namespace gofer {
+
+/// std::latch for fibers and threads: counts down once, and lets everybody through from then on. Every count_down happens
+/// before the return of a wait. May be destroyed as soon as the last wait has returned.
+class latch {
+ public:
+  /// Throws std::logic_error if `expected` is negative.
+  explicit latch(std::ptrdiff_t expected);
+
+  /// Throws std::logic_error, changing nothing, if the count would fall below zero.
+  void count_down(std::ptrdiff_t n = 1);
+  bool try_wait() const noexcept { return sync::wait_queue::value(count_.load()) == 0; }
+  void wait() { wait(sched::wait_limit{}); }
+  void arrive_and_wait(std::ptrdiff_t n = 1) {
+    count_down(n);
+    wait();
+  }
+
+  /// Return false when the time is up or a stop is requested first.
+  template <class Rep, class Period>
+  bool wait_for(std::chrono::duration<Rep, Period> d) {
+    return wait({.deadline = sched::deadline_after(d)});
+  }
+  template <class Clock, class Duration>
+  bool wait_until(std::chrono::time_point<Clock, Duration> at) {
+    return wait({.deadline = sched::deadline_at(at)});
+  }
+  bool wait(std::stop_token stop) { return wait({.stop = std::move(stop)}); }
+
+ private:
+  bool wait(const sched::wait_limit& limit);
+
+  sync::wait_queue count_;
+};
+
+}  // namespace gofer

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <stop_token>
+#include <utility>
+
+#include <gofer/detail/sync/wait_list.hpp>
+
+namespace gofer {
+
+/// Mutual exclusion between fibers and threads; std::timed_mutex with one thing more, a lock that gives up when a stop is
+/// requested. Works with std::unique_lock, std::scoped_lock and std::lock.
+///
+///     gofer::mutex m;
+///     { std::scoped_lock hold(m); ++count; }
+///
+/// Every unlock happens before the return of the next lock. Waiters get their turn in order, but while they are being
+/// woken somebody who runs may get in before them; one that was passed over for a millisecond has the mutex handed to it.
+/// A fiber may unlock on another thread than it locked on. Not recursive: locking it again in the same fiber waits for
+/// ever. May be destroyed as soon as the last holder has unlocked it, even while that `unlock` is returning. One word.
+class mutex {
+ public:
+  constexpr mutex() noexcept = default;
+  mutex(const mutex&) = delete;
+  mutex& operator=(const mutex&) = delete;
+
+  /// Blocks until the mutex is the caller's.
+  void lock() {
+    if (!try_lock()) lock_slow({});
+  }
+
+  /// Returns false, without waiting, if somebody has the mutex.
+  bool try_lock() noexcept {
+    std::uintptr_t expected = 0;
+    if (word_.compare_exchange_strong(expected, locked, std::memory_order_acquire, std::memory_order_relaxed)) {
+      return true;
+    }
+    return (expected & locked) == 0 && try_lock_slow();
+  }
+
+  /// Blocks for at most `d`; returns false, leaving nothing behind, if the mutex was not to be had.
+  template <class Rep, class Period>
+  bool try_lock_for(std::chrono::duration<Rep, Period> d) {
+    return try_lock() || lock_slow({.deadline = sched::deadline_after(d)});
+  }
+  template <class Clock, class Duration>
+  bool try_lock_until(std::chrono::time_point<Clock, Duration> at) {
+    return try_lock() || lock_slow({.deadline = sched::deadline_at(at)});
+  }
+
+  /// Blocks until the mutex is the caller's (true) or a stop is requested (false).
+  bool lock(std::stop_token stop) { return try_lock() || lock_slow({.stop = std::move(stop)}); }
+
+  /// Gives the mutex up. Aborts if nobody has it.
+  void unlock() {
+    std::uintptr_t expected = locked;
+    if (!word_.compare_exchange_strong(expected, 0, std::memory_order_release, std::memory_order_relaxed)) {
+      unlock_slow();
+    }
+  }
+
+ private:
+  // The word: `locked`, `queue_locked`, and the first waiter's node, whose alignment leaves the low bits free. While
+  // `queue_locked` is set nobody else changes anything but `locked`, and only from clear to set.
+  static constexpr std::uintptr_t locked = 1;
+  static constexpr std::uintptr_t queue_locked = 2;
+  static constexpr std::uintptr_t flags = locked | queue_locked;
+
+  bool try_lock_slow() noexcept;
+  bool lock_slow(const sched::wait_limit& limit) noexcept;
+  void unlock_slow() noexcept;
+  void forget(sync::wait_node& node) noexcept;
+  std::uintptr_t lock_queue() noexcept;
+
+  std::atomic<std::uintptr_t> word_{0};
+};
+
+/// Every gofer::mutex is timed.
+using timed_mutex = mutex;
+
+}  // namespace gofer

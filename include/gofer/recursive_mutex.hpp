@@ -1,0 +1,47 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+
+#include <gofer/mutex.hpp>
+
+namespace gofer {
+
+/// std::recursive_timed_mutex for fibers and threads: the fiber or thread that has it may lock it again, and has to unlock
+/// it as often. Aborts when somebody else unlocks it.
+class recursive_mutex {
+ public:
+  constexpr recursive_mutex() noexcept = default;
+
+  void lock() {
+    if (!enter_again()) {
+      mutex_.lock();
+      enter();
+    }
+  }
+  bool try_lock() { return enter_again() || entered(mutex_.try_lock()); }
+  template <class Rep, class Period>
+  bool try_lock_for(std::chrono::duration<Rep, Period> d) {
+    return enter_again() || entered(mutex_.try_lock_for(d));
+  }
+  template <class Clock, class Duration>
+  bool try_lock_until(std::chrono::time_point<Clock, Duration> at) {
+    return enter_again() || entered(mutex_.try_lock_until(at));
+  }
+  void unlock();
+
+ private:
+  bool enter_again() noexcept;
+  void enter() noexcept;
+  bool entered(bool locked) noexcept {
+    if (locked) enter();
+    return locked;
+  }
+
+  mutex mutex_;
+  std::atomic<std::uint64_t> owner_{0};  // written by the owner alone
+  std::uint64_t depth_ = 0;              // likewise
+};
+
+}  // namespace gofer

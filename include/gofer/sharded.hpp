@@ -1,0 +1,133 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <utility>
+
+#include <gofer/detail/arch/asymmetric_fence.hpp>
+#include <gofer/detail/arch/cpu.hpp>
+#include <gofer/detail/atomic/shards.hpp>
+
+namespace gofer {
+
+/// A counter for many writers and few readers: every thread counts in a cell of its own with a plain load and store, and
+/// `load` adds the cells up. For a value that is compared or exact at every moment use atomic_counter.
+///
+/// `load` sees every change that happens before it, and those that run beside it or not. An exchange takes changes into
+/// its result or leaves them for the next; none is lost or counted twice. Overflow wraps around.
+class sharded_counter {
+ public:
+  sharded_counter() = default;
+
+  void add(std::int64_t n = 1) {
+    std::atomic<std::uint64_t>& mine = cells_.own().value;
+    mine.store(mine.load(std::memory_order_relaxed) + static_cast<std::uint64_t>(n), std::memory_order_release);
+  }
+  void increment() { add(1); }
+  void decrement() { add(-1); }
+
+  std::int64_t load() const { return static_cast<std::int64_t>(sum() - base_.load(std::memory_order_acquire)); }
+
+  /// Makes the counter `value`; returns what it was.
+  std::int64_t exchange(std::int64_t value) {
+    const std::scoped_lock hold(exchanging_);
+    const std::uint64_t now = sum();
+    const std::uint64_t before = now - base_.load(std::memory_order_relaxed);
+    base_.store(now - static_cast<std::uint64_t>(value), std::memory_order_release);
+    return static_cast<std::int64_t>(before);
+  }
+
+ private:
+  struct alignas(arch::cache_line) cell {
+    std::atomic<std::uint64_t> value{0};  // written by its thread alone
+  };
+
+  std::uint64_t sum() const {
+    std::uint64_t total = 0;
+    cells_.for_each([&](const cell& c) { total += c.value.load(std::memory_order_acquire); });
+    return total;
+  }
+
+  shards::per_thread<cell> cells_;
+  std::atomic<std::uint64_t> base_{0};  // what the cells held in sum when the counter was last set to 0
+  arch::spin_lock exchanging_;
+};
+
+/// One T for each thread, for statistics of several fields: updates touch the thread's own T alone, reading folds over
+/// all of them.
+///
+///     struct totals { std::int64_t requests = 0, errors = 0; };
+///     gofer::sharded<totals> stats;
+///     stats.local([&](totals& t) { ++t.requests; t.errors += failed; });
+///     auto errors = stats.fold(std::int64_t{0}, [](std::int64_t sum, const totals& t) { return sum + t.errors; });
+template <class T>
+class sharded {
+ public:
+  sharded() = default;
+
+  /// Calls `f(T&)` on this thread's T, alone with it: no other `local` or `fold` is in it meanwhile. `f` must not wait
+  /// nor use this object. An exception leaves T as `f` left it. A few instructions, no shared write and no atomic
+  /// read-modify-write, unless a `fold` is under way.
+  template <class F>
+  void local(F&& f) {
+    cell& mine = cells_.own();
+    mine.enter();
+    struct leave {
+      cell& c;
+      ~leave() { c.leave(); }
+    } const at_end{mine};
+    std::forward<F>(f)(mine.value);
+  }
+
+  /// Returns f(...f(f(init, t1), t2)..., tn) over a consistent copy of every thread's T: each update is in it as a whole or
+  /// not at all. All updates that happen before the call are in it. Costs microseconds: the reader pays for both sides.
+  template <class A, class F>
+  A fold(A init, F&& f) const {
+    const std::scoped_lock one_at_a_time(folding_);
+    A result = std::move(init);
+    cells_.for_each([&](cell& c) {
+      if (!c.used.load(std::memory_order_acquire)) return;
+      const T copy = c.copy();
+      result = f(std::move(result), copy);
+    });
+    return result;
+  }
+
+ private:
+  /// A T, and Dekker's protocol between its thread and a reader, in which the thread's side is plain loads and stores.
+  struct alignas(arch::cache_line) cell {
+    std::atomic<bool> busy{false};    // the thread is in `value`
+    std::atomic<bool> wanted{false};  // a reader wants to be
+    std::atomic<bool> used{false};
+    T value{};
+
+    void enter() noexcept {
+      for (;;) {
+        busy.store(true, std::memory_order_relaxed);
+        arch::light_fence();  // pairs with the heavy fence in copy
+        if (!wanted.load(std::memory_order_acquire)) [[likely]] break;
+        busy.store(false, std::memory_order_release);
+        for (arch::backoff wait; wanted.load(std::memory_order_relaxed);) wait();
+      }
+      if (!used.load(std::memory_order_relaxed)) used.store(true, std::memory_order_release);
+    }
+    void leave() noexcept { busy.store(false, std::memory_order_release); }
+
+    T copy() {
+      wanted.store(true, std::memory_order_relaxed);
+      struct done {
+        cell& c;
+        ~done() { c.wanted.store(false, std::memory_order_release); }
+      } const at_end{*this};
+      arch::heavy_fence();  // pairs with the light fence in enter
+      for (arch::backoff wait; busy.load(std::memory_order_acquire);) wait();
+      return value;
+    }
+  };
+
+  shards::per_thread<cell> cells_;
+  mutable std::mutex folding_;
+};
+
+}  // namespace gofer

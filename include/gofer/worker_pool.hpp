@@ -1,0 +1,383 @@
+#pragma once
+
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include <gofer/chan.hpp>
+#include <gofer/detail/task/pool_core.hpp>
+#include <gofer/future.hpp>
+
+namespace gofer {
+
+/// The worker that runs the caller.
+namespace this_worker {
+
+/// Its number in its pool, from 1; 0 outside of a pool's tasks.
+std::size_t number() noexcept;
+
+}  // namespace this_worker
+
+/// What became of one task.
+template <class R>
+struct task_result {
+  std::uint64_t id = 0;
+  unsigned attempts = 0;                 // 0: discarded before the first
+  std::chrono::nanoseconds waited{0};    // in the queue; only in a pool that is `timed`
+  std::chrono::nanoseconds ran{0};       // all attempts; likewise
+
+  bool ok() const noexcept { return returned_.has_value(); }
+  /// What the task returned; rethrows what it threw.
+  R& value() {
+    if (error_ != nullptr) std::rethrow_exception(error_);
+    return *returned_;
+  }
+  /// Null if it is ok.
+  std::exception_ptr error() const noexcept { return error_; }
+  /// What the error says; empty if it is ok.
+  std::string message() const;
+
+  std::optional<R> returned_;
+  std::exception_ptr error_;
+};
+
+namespace tasks {
+
+/// The `what()` of an exception, or "unknown exception".
+std::string message_of(const std::exception_ptr& error);
+
+/// Where results go, in order if need be.
+template <class R>
+class result_sink {
+ public:
+  result_sink(std::size_t capacity, bool ordered) : channel_(capacity), ordered_(ordered) {}
+
+  const chan<task_result<R>>& channel() const noexcept { return channel_; }
+  void close() { channel_.close(); }
+
+  /// Waits for room while somebody receives, and `ending` is not requested. Until somebody has begun to receive, and once
+  /// the pool ends, results are kept however many they are: then waiting might be for ever.
+  void put(task_result<R> result, std::stop_token ending) {
+    if (!ordered_) return send(std::move(result), std::move(ending));
+    const std::scoped_lock hold(lock_);
+    early_.emplace(result.id, std::move(result));
+    for (auto first = early_.begin(); first != early_.end() && first->first == next_; first = early_.begin()) {
+      keep(first->second);
+      early_.erase(first);
+      ++next_;
+    }
+  }
+
+ private:
+  void send(task_result<R> result, std::stop_token ending) {
+    const std::size_t sent = sent_.fetch_add(1, std::memory_order_relaxed);
+    if (channel_.try_send(std::move(result))) return;
+    const bool somebody_receives = channel_.size() < sent;
+    if (somebody_receives && !ending.stop_requested() && channel_.send(std::move(result), std::move(ending))) return;
+    keep(result);
+  }
+
+  void keep(task_result<R>& result) {
+    channels::channel<task_result<R>>* ch = channel_.ref().get();
+    channels::channel_node* receiver = nullptr;
+    {
+      const std::scoped_lock hold(ch->lock);
+      ch->send_beyond(result, receiver);
+    }
+    if (receiver != nullptr) receiver->who->wake();
+  }
+
+  chan<task_result<R>> channel_;
+  const bool ordered_;
+  std::atomic<std::size_t> sent_{0};
+  mutex lock_;
+  std::uint64_t next_ = 1;                        // guarded by lock_, as is:
+  std::map<std::uint64_t, task_result<R>> early_;  // results that wait for an earlier one
+};
+
+/// A pool's function and its sink, shared by the jobs.
+template <class Task, class R>
+struct pool_work {
+  std::function<R(Task&, std::stop_token)> process;
+  result_sink<R> sink;
+};
+
+template <class Task>
+struct pool_work<Task, void> {
+  std::function<void(Task&, std::stop_token)> process;
+};
+
+template <class Task, class R>
+class typed_job final : public job {
+ public:
+  typed_job(std::shared_ptr<pool_work<Task, R>> work, Task task) : task(std::move(task)), work_(std::move(work)) {}
+
+  std::exception_ptr attempt(std::stop_token stop) noexcept override {
+    try {
+      if constexpr (std::is_void_v<R>) {
+        work_->process(task, std::move(stop));
+      } else {
+        returned_.emplace(work_->process(task, std::move(stop)));
+      }
+      return nullptr;
+    } catch (...) {
+      return std::current_exception();
+    }
+  }
+
+  void settle(std::exception_ptr error, std::stop_token ending) noexcept override {
+    if constexpr (!std::is_void_v<R>) {
+      task_result<R> result{.id = id, .attempts = attempts, .waited = waited, .ran = ran};
+      if (error != nullptr) {
+        result.error_ = std::move(error);
+      } else {
+        result.returned_ = std::move(returned_);
+      }
+      work_->sink.put(std::move(result), std::move(ending));
+    }
+  }
+
+  Task task;
+
+ private:
+  std::shared_ptr<pool_work<Task, R>> work_;
+  std::optional<stored<R>> returned_;
+};
+
+template <class R, class F>
+class callable_job final : public job {
+ public:
+  explicit callable_job(F f) : shared(std::make_shared<outcome<R>>()), f_(std::move(f)) {}
+
+  std::exception_ptr attempt(std::stop_token stop) noexcept override {
+    try {
+      if constexpr (std::is_void_v<R>) {
+        call(std::move(stop));
+      } else if constexpr (std::is_reference_v<R>) {
+        returned_.emplace(&call(std::move(stop)));
+      } else {
+        returned_.emplace(call(std::move(stop)));
+      }
+      return nullptr;
+    } catch (...) {
+      return std::current_exception();
+    }
+  }
+
+  void settle(std::exception_ptr error, std::stop_token /*ending*/) noexcept override {
+    f_.reset();  // what the callable holds is gone when its result is there
+    if (error != nullptr) return shared->fail(std::move(error));
+    shared->run([&]() -> R {
+      if constexpr (std::is_reference_v<R>) {
+        return static_cast<R>(**returned_);
+      } else if constexpr (!std::is_void_v<R>) {
+        return std::move(*returned_);
+      }
+    });
+  }
+
+  const std::shared_ptr<outcome<R>> shared;
+
+ private:
+  decltype(auto) call(std::stop_token stop) {
+    if constexpr (std::is_invocable_v<F&, std::stop_token>) {
+      return std::invoke(*f_, std::move(stop));
+    } else {
+      return std::invoke(*f_);
+    }
+  }
+
+  std::optional<F> f_;
+  std::optional<stored<R>> returned_;
+};
+
+/// What pools of every type offer.
+class pool_base {
+ public:
+  pool_base(const pool_base&) = delete;
+  pool_base& operator=(const pool_base&) = delete;
+
+  /// Accepts no more tasks, blocks until every accepted one is finished, and closes the results. Submitters that wait get
+  /// pool_stopped. May be called again, and by several at once; throws std::logic_error in a task of this pool, which
+  /// would wait for itself.
+  void drain() { core_->drain({}); }
+  /// The same within a limit. False: the time was up or a stop requested, and stop() was done instead.
+  template <class Rep, class Period>
+  bool drain_for(std::chrono::duration<Rep, Period> d) {
+    return core_->drain({.deadline = sched::deadline_after(d)});
+  }
+  bool drain(std::stop_token stop) { return core_->drain({.stop = std::move(stop)}); }
+
+  /// Accepts no more tasks, discards those that wait, requests a stop of those that run, and blocks until they have
+  /// returned. Each discarded task's result is the error task_discarded.
+  void stop() { core_->stop(); }
+
+  /// Blocks until nothing is queued or running. Goes on accepting, so that may not last.
+  void wait_idle() { core_->wait_idle(); }
+
+  /// Sets the bounds for the number of workers, as in the options. Throws std::invalid_argument if max < min.
+  void resize(std::size_t min_workers, std::size_t max_workers) { core_->resize(min_workers, max_workers); }
+
+  worker_pool_stats stats() const { return core_->stats(); }
+
+ protected:
+  explicit pool_base(std::shared_ptr<pool_core> core) : core_(std::move(core)) { core_->start(); }
+  /// stop()
+  ~pool_base() { core_->stop(); }
+
+  std::shared_ptr<pool_core> core_;
+};
+
+}  // namespace tasks
+
+template <class R>
+std::string task_result<R>::message() const {
+  return error_ == nullptr ? std::string() : tasks::message_of(error_);
+}
+
+/// A number of fibers that work off a queue of tasks, with a result for every task.
+///
+///     gofer::worker_pool<url, page> pool([](url u) { return fetch(u); }, {.min_workers = 3});
+///     gofer::go([&] { for (auto& u : urls) pool.submit(u); pool.drain(); });
+///     for (auto& r : pool.results()) if (r.ok()) index(r.value()); else log(r.message());
+///
+/// Every accepted task has exactly one outcome; what throws is a failed result, never a dead worker. The number of
+/// workers follows the load between the bounds of the options. Usable from fibers and threads. With Result = void there
+/// are no results, only statistics. What a submitter did happens before its task runs, and that before its result is
+/// received.
+template <class Task = void, class Result = void>
+class worker_pool : public tasks::pool_base {
+  using work = tasks::pool_work<Task, Result>;
+
+ public:
+  /// `process(Task)` or `process(Task, std::stop_token)` is called by several workers at once. With more than one attempt
+  /// allowed a task is copied for each. Throws std::invalid_argument for options that cannot be.
+  template <class F>
+    requires std::is_invocable_v<F&, Task> || std::is_invocable_v<F&, Task, std::stop_token>
+  explicit worker_pool(F process, worker_pool_options options = {})
+      : worker_pool(make_work(std::move(process), options), options, nullptr) {}
+
+  /// Returns the task's id, from 1 in the order of acceptance. When the queue is full does what the options say. Throws
+  /// pool_stopped after drain or stop, queue_full with overflow::reject.
+  std::uint64_t submit(Task task) {
+    std::unique_ptr<tasks::job> j = std::make_unique<job>(work_, std::move(task));
+    return core_->submit(j);
+  }
+
+  /// False: the queue is full (for so long), and the task is untouched. Throw pool_stopped.
+  bool try_submit(Task&& task) { return submit_within(std::move(task), {.deadline = sched::time_point::min()}); }
+  template <class Rep, class Period>
+  bool submit_for(Task&& task, std::chrono::duration<Rep, Period> d) {
+    return submit_within(std::move(task), {.deadline = sched::deadline_after(d)});
+  }
+
+  /// Closed after the last result. Until somebody receives, all results are kept; from then on workers wait while more than
+  /// the options' result_capacity are not received.
+  receiver<task_result<Result>> results()
+    requires(!std::is_void_v<Result>)
+  {
+    return work_->sink.channel();
+  }
+
+ private:
+  using job = tasks::typed_job<Task, Result>;
+
+  worker_pool(std::shared_ptr<work> w, const worker_pool_options& options, std::nullptr_t)
+      : pool_base(std::make_shared<tasks::pool_core>(options, closer(w))), work_(std::move(w)) {}
+
+  template <class F>
+  static std::shared_ptr<work> make_work(F process, const worker_pool_options& options) {
+    auto call = [process = std::make_shared<F>(std::move(process)),
+                 retries = options.max_attempts > 1](Task& task, std::stop_token stop) -> Result {
+      const auto invoke = [&](auto&& argument) -> Result {
+        if constexpr (std::is_invocable_v<F&, Task, std::stop_token>) {
+          return std::invoke(*process, std::forward<decltype(argument)>(argument), std::move(stop));
+        } else {
+          return std::invoke(*process, std::forward<decltype(argument)>(argument));
+        }
+      };
+      if constexpr (std::copy_constructible<Task>) {
+        if (retries) return invoke(Task(task));
+      }
+      return invoke(std::move(task));
+    };
+    if constexpr (std::is_void_v<Result>) {
+      return std::make_shared<work>(work{.process = std::move(call)});
+    } else {
+      return std::shared_ptr<work>(
+          new work{.process = std::move(call), .sink{options.result_capacity, options.ordered}});
+    }
+  }
+
+  static std::function<void()> closer(const std::shared_ptr<work>& w) {
+    if constexpr (std::is_void_v<Result>) {
+      return [] {};
+    } else {
+      return [w] { w->sink.close(); };
+    }
+  }
+
+  bool submit_within(Task&& task, const sched::wait_limit& limit) {
+    auto own = std::make_unique<job>(work_, std::move(task));
+    job& made = *own;
+    std::unique_ptr<tasks::job> j = std::move(own);
+    try {
+      if (core_->submit_within(j, limit)) return true;
+    } catch (...) {
+      task = std::move(made.task);
+      throw;
+    }
+    task = std::move(made.task);
+    return false;
+  }
+
+  std::shared_ptr<work> work_;
+};
+
+/// A pool for callables of any type, each with a future for what it returns.
+///
+///     gofer::worker_pool<> pool({.min_workers = 4});
+///     gofer::future<int> answer = pool.submit([] { return 42; });
+template <>
+class worker_pool<void, void> : public tasks::pool_base {
+ public:
+  explicit worker_pool(worker_pool_options options = {})
+      : pool_base(std::make_shared<tasks::pool_core>(std::move(options), [] {})) {}
+
+  /// `f()` or `f(std::stop_token)`. The future gets what it returns or throws, or task_discarded; dropping the future does
+  /// not wait. When the queue is full does what the options say. Throws pool_stopped, queue_full.
+  template <class F>
+  auto submit(F&& f) {
+    auto made = make_job(std::forward<F>(f));
+    auto shared = made->shared;
+    std::unique_ptr<tasks::job> j = std::move(made);
+    core_->submit(j);
+    return tasks::make_future(std::move(shared), false);
+  }
+
+ private:
+  template <class F>
+  static auto make_job(F&& f) {
+    using callable = std::decay_t<F>;
+    if constexpr (std::is_invocable_v<callable&, std::stop_token>) {
+      using result = std::invoke_result_t<callable&, std::stop_token>;
+      return std::make_unique<tasks::callable_job<result, callable>>(std::forward<F>(f));
+    } else {
+      using result = std::invoke_result_t<callable&>;
+      return std::make_unique<tasks::callable_job<result, callable>>(std::forward<F>(f));
+    }
+  }
+};
+
+}  // namespace gofer

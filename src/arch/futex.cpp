@@ -1,0 +1,34 @@
+#include "arch/futex.hpp"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace gofer::arch {
+
+bool futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                std::chrono::steady_clock::time_point deadline) noexcept {
+  timespec at{};
+  timespec* limit = nullptr;
+  if (deadline != std::chrono::steady_clock::time_point::max()) {
+    const auto since_boot = std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch());
+    if (since_boot.count() <= 0) return false;
+    at.tv_sec = since_boot.count() / 1'000'000'000;
+    at.tv_nsec = since_boot.count() % 1'000'000'000;
+    limit = &at;
+  }
+  // FUTEX_WAIT_BITSET takes an absolute time of CLOCK_MONOTONIC, which is the steady clock.
+  const long result = syscall(SYS_futex, &word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected, limit, nullptr,
+                              FUTEX_BITSET_MATCH_ANY);
+  const int error = errno;
+  return !(result == -1 && error == ETIMEDOUT);
+}
+
+void futex_wake(std::atomic<std::uint32_t>& word) noexcept {
+  syscall(SYS_futex, &word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, nullptr, nullptr, 0);
+}
+
+}  // namespace gofer::arch

@@ -1,0 +1,98 @@
+#pragma once
+
+// What the sanitizers must be told of stacks and switches. Empty in ordinary builds.
+
+#include <cstddef>
+
+#include <gofer/detail/arch/cpu.hpp>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define GOFER_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define GOFER_ASAN 1
+#endif
+#endif
+
+#if defined(GOFER_ASAN)
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+#if defined(GOFER_TSAN)
+#include <sanitizer/tsan_interface.h>
+#endif
+
+namespace gofer::arch {
+
+/// One side of a switch, as the sanitizers see it: a fiber's stack or a thread's own.
+struct sanitized_stack {
+#if defined(GOFER_ASAN)
+  const void* bottom = nullptr;
+  std::size_t size = 0;
+  void* fake_stack = nullptr;
+#endif
+#if defined(GOFER_TSAN)
+  void* fiber = nullptr;
+#endif
+
+  /// For a thread's own stack; called on it. ASan learns its bounds at the first switch away.
+  void adopt_thread() noexcept {
+#if defined(GOFER_TSAN)
+    fiber = __tsan_get_current_fiber();
+#endif
+  }
+
+  /// For a fiber's stack. TSan's context is made once for each stack and kept with it: TSan holds only some
+  /// thousands of them.
+  void adopt_stack([[maybe_unused]] std::byte* low, [[maybe_unused]] std::size_t bytes) noexcept {
+#if defined(GOFER_ASAN)
+    bottom = low;
+    size = bytes;
+#endif
+#if defined(GOFER_TSAN)
+    if (fiber == nullptr) fiber = __tsan_create_fiber(0);
+#endif
+  }
+};
+
+/// Just before the switch from `from` to `to`. `for_good`: nobody returns to `from`'s frames.
+inline void before_switch([[maybe_unused]] sanitized_stack& from, [[maybe_unused]] sanitized_stack& to,
+                          [[maybe_unused]] bool for_good) noexcept {
+#if defined(GOFER_ASAN)
+  __sanitizer_start_switch_fiber(for_good ? nullptr : &from.fake_stack, to.bottom, to.size);
+#endif
+#if defined(GOFER_TSAN)
+  // no_sync: a switch orders nothing between two fibers, so that their races are seen.
+  __tsan_switch_to_fiber(to.fiber, __tsan_switch_to_fiber_no_sync);
+#endif
+}
+
+/// Just after the switch, on the stack `here`; `left` is where the switch came from.
+inline void after_switch([[maybe_unused]] sanitized_stack& here, [[maybe_unused]] sanitized_stack* left) noexcept {
+#if defined(GOFER_ASAN)
+  const void* bottom = nullptr;
+  std::size_t size = 0;
+  __sanitizer_finish_switch_fiber(here.fake_stack, &bottom, &size);
+  if (left != nullptr && left->bottom == nullptr) {
+    left->bottom = bottom;
+    left->size = size;
+  }
+#endif
+}
+
+/// A stack is about to be used afresh: what the frames of its last user left poisoned is clean again.
+inline void fresh_stack([[maybe_unused]] std::byte* low, [[maybe_unused]] std::size_t bytes) noexcept {
+#if defined(GOFER_ASAN)
+  __asan_unpoison_memory_region(low, bytes);
+#endif
+}
+
+}  // namespace gofer::arch
+
+/// For the few functions that hand the scheduler's plain fields from one side of a switch to the other: TSan is told
+/// that a switch orders nothing, so it cannot know that these are in order.
+#if defined(GOFER_TSAN)
+#define GOFER_SWITCH_CODE __attribute__((no_sanitize("thread")))
+#else
+#define GOFER_SWITCH_CODE
+#endif

@@ -1,0 +1,116 @@
+#include <gofer/detail/atomic/hazard.hpp>
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include <gofer/detail/arch/spin_lock.hpp>
+#include <gofer/detail/atomic/shards.hpp>
+
+namespace gofer::hazard {
+namespace {
+
+/// Old versions are looked through when there are this many, or as many as there are slots: so each costs a share of a
+/// scan, and at most about as many old versions stay as there are readers.
+constexpr std::size_t least_batch = 64;
+
+/// Free slots of one thread. Its fibers use it without waiting in between, so nobody else is ever in it.
+struct alignas(arch::cache_line) slot_cache {
+  std::atomic<slot*> first{nullptr};
+};
+
+struct domain {
+  shards::per_thread<slot_cache> caches;
+  std::atomic<slot*> made{nullptr};
+  std::atomic<std::size_t> slot_count{0};
+
+  arch::spin_lock lock;
+  retired* waiting = nullptr;     // guarded by lock
+  std::size_t waiting_count = 0;  // guarded by lock
+};
+
+domain& all() {
+  static auto& instance = *new domain;  // snapshots may outlive every static object
+  return instance;
+}
+
+/// What the slots protect, sorted later. False: there is no memory to hold it.
+bool read_announcements(const domain& d, std::vector<const void*>& announced) noexcept {
+  try {
+    for (slot* s = d.made.load(std::memory_order_acquire); s != nullptr; s = s->next_made) {
+      if (const void* p = s->protects.load(std::memory_order_acquire)) announced.push_back(p);
+    }
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
+}  // namespace
+
+slot* acquire() {
+  domain& d = all();
+  std::atomic<slot*>& mine = d.caches.own().first;
+  if (slot* s = mine.load(std::memory_order_relaxed)) {
+    mine.store(s->next_free, std::memory_order_relaxed);
+    return s;
+  }
+  auto* s = new slot;
+  s->next_made = d.made.load(std::memory_order_relaxed);
+  while (!d.made.compare_exchange_weak(s->next_made, s, std::memory_order_release, std::memory_order_relaxed)) {
+  }
+  d.slot_count.fetch_add(1, std::memory_order_relaxed);
+  return s;
+}
+
+void release(slot* s) noexcept {
+  s->protects.store(nullptr, std::memory_order_release);  // what was read through it happens before the object is freed
+  std::atomic<slot*>& mine = all().caches.own().first;
+  s->next_free = mine.load(std::memory_order_relaxed);
+  mine.store(s, std::memory_order_relaxed);
+}
+
+void retire(retired* object) noexcept {
+  domain& d = all();
+  bool due = false;
+  {
+    const std::scoped_lock hold(d.lock);
+    object->next_retired = d.waiting;
+    d.waiting = object;
+    due = ++d.waiting_count >= std::max(least_batch, d.slot_count.load(std::memory_order_relaxed));
+  }
+  if (due) collect();
+}
+
+void collect() noexcept {
+  domain& d = all();
+  retired* batch = nullptr;
+  {
+    const std::scoped_lock hold(d.lock);
+    batch = std::exchange(d.waiting, nullptr);
+    d.waiting_count = 0;
+  }
+  if (batch == nullptr) return;
+  arch::heavy_fence();  // pairs with the light fence in protect: who has not announced by now sees the newer pointer
+  std::vector<const void*> announced;
+  const bool known = read_announcements(d, announced);
+  retired* still = nullptr;
+  std::ranges::sort(announced);
+  while (batch != nullptr) {
+    retired* r = std::exchange(batch, batch->next_retired);
+    if (!known || std::ranges::binary_search(announced, static_cast<const void*>(r))) {
+      r->next_retired = std::exchange(still, r);
+    } else {
+      r->destroy(r);
+    }
+  }
+  while (still != nullptr) {
+    retired* r = std::exchange(still, still->next_retired);
+    const std::scoped_lock hold(d.lock);
+    r->next_retired = std::exchange(d.waiting, r);
+    ++d.waiting_count;
+  }
+}
+
+}  // namespace gofer::hazard

@@ -1,0 +1,170 @@
+#include <gofer/select.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include <gofer/detail/sched/thread_index.hpp>
+
+namespace gofer {
+namespace channels {
+namespace {
+
+using kind = select_case_base::kind;
+
+constexpr std::size_t none = static_cast<std::size_t>(-1);
+
+/// Random enough to be fair; a state for each thread, of which a fiber that moves may use several.
+[[gnu::noinline]] std::uint64_t random() noexcept {
+  static thread_local std::uint64_t state = 0;
+  std::uint64_t z = (state += 0x9e3779b97f4a7c15ULL + sched::thread_index());  // splitmix64 (Steele, 2014)
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+  return z ^ (z >> 31);
+}
+
+/// An array that lies in the frame for as many cases as people write, in the heap for more.
+template <class T>
+class scratch {
+ public:
+  explicit scratch(std::size_t size) : many_(size > few ? std::make_unique<T[]>(size) : nullptr) {}
+  T* begin() noexcept { return many_ != nullptr ? many_.get() : some_.data(); }
+  T& operator[](std::size_t i) noexcept { return begin()[i]; }
+
+ private:
+  static constexpr std::size_t few = 8;
+  std::array<T, few> some_{};
+  std::unique_ptr<T[]> many_;
+};
+
+/// The channels of a select, locked in the order of their addresses, each once, so that two selects never wait for each
+/// other's locks.
+class locked_channels {
+ public:
+  explicit locked_channels(std::span<select_case_base* const> cases) : order_(cases.size()) {
+    for (const select_case_base* c : cases) {
+      if (channel_base* ch = c->channel()) order_[count_++] = ch;
+    }
+    std::sort(order_.begin(), order_.begin() + count_, std::less<>());
+    count_ = static_cast<std::size_t>(std::unique(order_.begin(), order_.begin() + count_) - order_.begin());
+    lock();
+  }
+  locked_channels(const locked_channels&) = delete;
+  locked_channels& operator=(const locked_channels&) = delete;
+  ~locked_channels() {
+    if (locked_) unlock();
+  }
+
+  void lock() noexcept {
+    for (std::size_t i = 0; i < count_; ++i) order_[i]->lock.lock();
+    locked_ = true;
+  }
+  void unlock() noexcept {
+    for (std::size_t i = 0; i < count_; ++i) order_[i]->lock.unlock();
+    locked_ = false;
+  }
+
+ private:
+  scratch<channel_base*> order_;
+  std::size_t count_ = 0;
+  bool locked_ = false;
+};
+
+/// Wakes the waiter of a select when a stop is requested.
+struct stop_waiter {
+  sched::waiter& who;
+  std::uint32_t outcome;
+  void operator()() const noexcept {
+    if (who.claim(outcome)) who.wake();
+  }
+};
+
+sync::wait_list& queue_of(const select_case_base& c) noexcept {
+  return c.what() == kind::receive ? c.channel()->receivers : c.channel()->senders;
+}
+
+bool on_channel(const select_case_base& c) noexcept { return c.channel() != nullptr; }
+
+/// The cases in a random order, all orders alike (Fisher and Yates).
+void shuffle(scratch<std::uint32_t>& order, std::size_t count) noexcept {
+  std::uint64_t r = random();
+  for (std::size_t i = 0; i < count; ++i) {
+    if ((i & 3) == 3) r = random();
+    const std::size_t j = (r & 0xffff) * (i + 1) >> 16;
+    r >>= 16;
+    order[i] = order[j];
+    order[j] = static_cast<std::uint32_t>(i);
+  }
+}
+
+}  // namespace
+
+std::size_t choose(std::span<select_case_base* const> cases) {
+  std::size_t otherwise = none;
+  std::size_t timeout = none;
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    if (cases[i]->what() == kind::otherwise) otherwise = i;
+    if (cases[i]->what() == kind::timeout &&
+        (timeout == none || cases[i]->deadline() < cases[timeout]->deadline())) {
+      timeout = i;
+    }
+  }
+  scratch<std::uint32_t> order(cases.size());
+  shuffle(order, cases.size());
+
+  locked_channels locks(cases);
+  for (std::size_t k = 0; k < cases.size(); ++k) {
+    const std::size_t i = order[k];
+    if (cases[i]->what() == kind::stop && cases[i]->token().stop_requested()) return i;
+    if (!on_channel(*cases[i])) continue;
+    channel_node* counterpart = nullptr;
+    if (!cases[i]->try_now(counterpart)) continue;
+    locks.unlock();
+    if (counterpart != nullptr) counterpart->who->wake();
+    return i;
+  }
+  if (otherwise != none) return otherwise;
+  const sched::time_point deadline = timeout == none ? sched::no_deadline : cases[timeout]->deadline();
+  if (timeout != none && deadline <= sched::now()) return timeout;
+
+  sched::waiter self("select");
+  scratch<std::optional<channel_node>> nodes(cases.size());
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    if (!on_channel(*cases[i])) continue;
+    const auto outcome = static_cast<std::uint32_t>(sched::waiter::first_case + i);
+    nodes[i].emplace(self, outcome, cases[i]->slot());
+    queue_of(*cases[i]).push_back(*nodes[i]);
+  }
+  locks.unlock();
+  std::uint32_t outcome = sched::waiter::pending;
+  {
+    scratch<std::optional<std::stop_callback<stop_waiter>>> stops(cases.size());
+    for (std::size_t i = 0; i < cases.size(); ++i) {
+      if (cases[i]->what() != kind::stop) continue;
+      const auto stopped = static_cast<std::uint32_t>(sched::waiter::first_case + i);
+      stops[i].emplace(cases[i]->token(), stop_waiter{self, stopped});
+    }
+    outcome = self.wait({.deadline = deadline});
+  }
+  locks.lock();
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    if (nodes[i]) queue_of(*cases[i]).remove(*nodes[i]);
+  }
+  locks.unlock();
+  if (outcome == sched::waiter::timed_out) return timeout;
+  const std::size_t chosen = outcome - sched::waiter::first_case;
+  if (nodes[chosen]) cases[chosen]->settle(nodes[chosen]->transferred);
+  return chosen;
+}
+
+}  // namespace channels
+
+std::size_t select(std::span<select_case> cases) {
+  std::vector<channels::select_case_base*> all(cases.size());
+  std::ranges::transform(cases, all.begin(), [](const select_case& c) { return c.get(); });
+  const std::size_t chosen = channels::choose(all);
+  all[chosen]->run();
+  return chosen;
+}
+
+}  // namespace gofer

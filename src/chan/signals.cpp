@@ -1,0 +1,97 @@
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include <gofer/go.hpp>
+#include <gofer/time.hpp>
+
+#include "sched/runtime.hpp"
+
+namespace gofer {
+namespace {
+
+constexpr std::size_t kept_signals = 16;
+
+/// Handlers write the signal's number into a pipe; a fiber reads it and tells whoever asked.
+class signal_board {
+ public:
+  static signal_board& get() {
+    static auto& board = *new signal_board;  // handlers may run at any time, until the very end
+    return board;
+  }
+
+  receiver<int> subscribe(std::initializer_list<int> signals) {
+    const chan<int> ch(kept_signals);
+    const std::scoped_lock hold(lock_);
+    for (const int number : signals) {
+      struct sigaction action {};
+      action.sa_handler = &on_signal;
+      action.sa_flags = SA_RESTART;
+      if (sigaction(number, &action, nullptr) != 0) {
+        throw std::system_error(errno, std::system_category(),
+                                "notify_signals: signal " + std::to_string(number) + " cannot be caught");
+      }
+      subscribers_.push_back({.number = number, .ch = ch});
+    }
+    return ch;
+  }
+
+ private:
+  struct subscriber {
+    int number;
+    chan<int> ch;
+  };
+
+  signal_board() {
+    std::array<int, 2> ends{};
+    if (pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC) != 0) {
+      throw std::system_error(errno, std::system_category(), "notify_signals: cannot make a pipe");
+    }
+    write_end = ends[1];
+    poll_ = sched::runtime::get().network.open(ends[0]);
+    go(go_options{.name = "signals"}, [this, end = ends[0]] { read(end); });
+  }
+
+  [[noreturn]] void read(int end) {
+    for (;;) {
+      unsigned char number = 0;
+      const auto got = ::read(end, &number, 1);
+      if (got == 1) {
+        const std::scoped_lock hold(lock_);
+        for (subscriber& s : subscribers_) {
+          if (s.number == number) s.ch.try_send(number);
+        }
+      } else {
+        poll_->readable.wait("notify_signals", {});
+      }
+    }
+  }
+
+  static void on_signal(int number) {
+    const int error = errno;
+    const auto byte = static_cast<unsigned char>(number);
+    [[maybe_unused]] const auto written = ::write(write_end, &byte, 1);  // full: that many signals wait already
+    errno = error;
+  }
+
+  static int write_end;
+  sched::poll_record* poll_ = nullptr;
+  std::mutex lock_;
+  std::vector<subscriber> subscribers_;
+};
+
+int signal_board::write_end = -1;
+
+}  // namespace
+
+receiver<int> notify_signals(std::initializer_list<int> signals) { return signal_board::get().subscribe(signals); }
+
+}  // namespace gofer

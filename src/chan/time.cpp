@@ -1,0 +1,166 @@
+#include <gofer/time.hpp>
+
+#include <atomic>
+#include <mutex>
+#include <stdexcept>
+
+#include <gofer/go.hpp>
+
+#include "sched/runtime.hpp"
+#include "sched/timer_heap.hpp"
+
+namespace gofer {
+namespace channels {
+namespace {
+
+using sched::time_point;
+using sched::timer_entry;
+
+void add_timer(timer_entry& entry, std::int64_t when) noexcept {
+  auto& r = sched::runtime::get();
+  if (r.at(sched::thread_index() % r.processor_count()).timers.add(entry, when)) r.timer_added(when);
+}
+
+/// Sends to a channel that has room for one, unless one waits there already. Runs in the scheduler and never waits.
+void send_time(channel<time_point>* ch) noexcept {
+  time_point at = sched::now();
+  channels::try_send(ch, at);
+}
+
+/// Owns itself until it fires.
+struct after_state final : timer_entry {
+  after_state() noexcept : timer_entry(&expire) {}
+  static action expire(timer_entry& entry) noexcept {
+    return {.run = [](void* due) noexcept {
+              const std::unique_ptr<after_state> self(static_cast<after_state*>(due));
+              send_time(self->ch.ref().get());
+            },
+            .argument = static_cast<after_state*>(&entry)};
+  }
+  chan<time_point> ch{1};
+};
+
+}  // namespace
+
+receiver<time_point> after(time_point deadline) {
+  auto state = std::make_unique<after_state>();
+  receiver<time_point> ch = state->ch;
+  if (deadline != sched::no_deadline) add_timer(*state.release(), sched::to_ns(deadline));
+  return ch;
+}
+
+/// What a handle starts and stops, and what lives on while an expiry is being dealt with.
+class timed_state : public timer_entry {
+ public:
+  timed_state() noexcept : timer_entry(&expire) {}
+  virtual ~timed_state() = default;
+
+  virtual bool stop() = 0;
+  /// The handle is gone.
+  void retire() noexcept {
+    stop();
+    release();
+  }
+
+ protected:
+  virtual void fire() noexcept = 0;
+  void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+  void release() noexcept {
+    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+
+  std::mutex lock_;
+
+ private:
+  static action expire(timer_entry& entry) noexcept {
+    auto& self = static_cast<timed_state&>(entry);
+    self.retain();  // it is in a heap, so the handle has not retired it yet
+    return {.run = [](void* due) noexcept {
+              auto& expired = *static_cast<timed_state*>(due);
+              expired.fire();
+              expired.release();
+            },
+            .argument = &self};
+  }
+
+  std::atomic<unsigned> references_{1};
+};
+
+class ticker_state final : public timed_state {
+ public:
+  void start(std::chrono::nanoseconds period) {
+    if (period <= period.zero()) throw std::invalid_argument("ticker: the period has to be positive");
+    const std::scoped_lock hold(lock_);
+    sched::timer_heap::cancel(*this);
+    period_ = period.count();
+    due_ = sched::to_ns(sched::now()) + period_;
+    add_timer(*this, due_);
+  }
+  bool stop() override {
+    const std::scoped_lock hold(lock_);
+    period_ = 0;
+    return sched::timer_heap::cancel(*this);
+  }
+  const chan<time_point>& ticks() const noexcept { return ticks_; }
+
+ private:
+  void fire() noexcept override {
+    {
+      const std::scoped_lock hold(lock_);
+      const std::int64_t time = sched::to_ns(sched::now());
+      if (period_ == 0 || due_ > time) return;  // stopped or reset just now
+      due_ += period_ * ((time - due_) / period_ + 1);
+      add_timer(*this, due_);
+    }
+    send_time(ticks_.ref().get());
+  }
+
+  chan<time_point> ticks_{1};
+  std::int64_t period_ = 0;  // guarded by lock_; 0: stopped
+  std::int64_t due_ = 0;     // guarded by lock_
+};
+
+class timer_state final : public timed_state {
+ public:
+  explicit timer_state(std::function<void()> f) : call_(std::make_shared<std::function<void()>>(std::move(f))) {}
+
+  bool start(time_point deadline) {
+    const std::scoped_lock hold(lock_);
+    const bool pending = sched::timer_heap::cancel(*this);
+    if (deadline != sched::no_deadline) add_timer(*this, sched::to_ns(deadline));
+    return pending;
+  }
+  bool stop() override {
+    const std::scoped_lock hold(lock_);
+    return sched::timer_heap::cancel(*this);
+  }
+
+ private:
+  void fire() noexcept override {
+    go(go_options{.name = "timer"}, [call = call_] { (*call)(); });
+  }
+
+  const std::shared_ptr<std::function<void()>> call_;  // shared with the calls under way
+};
+
+void retire_timed::operator()(timed_state* state) const noexcept { state->retire(); }
+
+}  // namespace channels
+
+ticker::ticker(std::chrono::nanoseconds period, std::nullptr_t) : state_(new channels::ticker_state) {
+  start(period);
+}
+channels::ticker_state& ticker::state() const noexcept { return static_cast<channels::ticker_state&>(*state_); }
+receiver<sched::time_point> ticker::ticks() const { return state().ticks(); }
+void ticker::start(std::chrono::nanoseconds period) { state().start(period); }
+void ticker::stop() { state().stop(); }
+
+timer::timer(sched::time_point deadline, std::function<void()> on_expiry)
+    : state_(new channels::timer_state(std::move(on_expiry))) {
+  restart(deadline);
+}
+channels::timer_state& timer::state() const noexcept { return static_cast<channels::timer_state&>(*state_); }
+bool timer::stop() { return state().stop(); }
+bool timer::restart(sched::time_point deadline) { return state().start(deadline); }
+
+}  // namespace gofer

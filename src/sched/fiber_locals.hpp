@@ -1,0 +1,10 @@
+#pragma once
+
+#include "sched/fiber.hpp"
+
+namespace gofer::sched {
+
+/// Destroys the fiber_local values of a fiber whose body has returned; called on that fiber.
+void destroy_fiber_locals(fiber& f) noexcept;
+
+}  // namespace gofer::sched

@@ -1,0 +1,176 @@
+// What gofer/go.hpp and gofer/runtime.hpp declare.
+
+#include <gofer/go.hpp>
+#include <gofer/runtime.hpp>
+
+#include <thread>
+
+#include "sched/runtime.hpp"
+#include "sched/switch.hpp"
+
+namespace gofer {
+namespace sched {
+namespace {
+
+constexpr std::uint64_t ids_at_once = 1024;
+
+std::uint64_t next_id(runtime& r, processor* p) noexcept {
+  if (p == nullptr) return r.take_ids(1);
+  if (p->next_id.get() == p->last_id.get()) {
+    p->next_id.set(r.take_ids(ids_at_once));
+    p->last_id.set(p->next_id.get() + ids_at_once);
+  }
+  p->next_id.add(1);
+  return p->next_id.get() - 1;
+}
+
+}  // namespace
+
+time_point now() noexcept { return clock::now(); }
+
+fiber_draft draft_fiber(std::size_t closure_size, std::size_t alignment, std::size_t stack_size,
+                        std::string_view name) {
+  auto& r = runtime::get();
+  const std::size_t size = stack_size == 0 ? r.stack_size() : fiber_depot::round(stack_size);
+  fiber* f = r.depot.get(size, r.stack_size(), this_thread().proc.get());
+  f->set_name(name);
+  const auto below = reinterpret_cast<std::uintptr_t>(f) - closure_size;
+  f->closure = reinterpret_cast<void*>(below & ~(std::uintptr_t{alignment} - 1));
+  arch::fresh_stack(f->stack, size);
+  return {.who = f, .closure = f->closure};
+}
+
+void start_fiber(fiber_draft draft, void (*body)(void* closure)) noexcept {
+  auto& r = runtime::get();
+  processor* p = this_thread().proc.get();
+  fiber* f = draft.who;
+  f->body = body;
+  begin(*f);
+  f->id.store(next_id(r, p), std::memory_order_release);
+  if (p != nullptr) {
+    p->counters.started.add(1);
+  } else {
+    const std::scoped_lock hold(r.foreign_lock);
+    r.foreign.started.add(1);
+  }
+  r.make_runnable_last(f);
+}
+
+void discard_fiber(fiber_draft draft) noexcept {
+  auto& r = runtime::get();
+  r.depot.put(draft.who, r.stack_size(), this_thread().proc.get());
+}
+
+std::uint32_t sleep(const wait_limit& limit) noexcept {
+  waiter self("sleep");
+  return self.wait(limit);
+}
+
+blocking_section::blocking_section() noexcept {
+  thread& t = this_thread();
+  processor* p = t.proc.get();
+  if (p == nullptr) return;
+  auto& r = runtime::get();
+  p->counters.handoffs.add(1);
+  t.proc.set(nullptr);
+  if (p->has_work() || r.network.sleeper.load(std::memory_order_relaxed) == nullptr) {
+    r.run_in_worker(p, false);
+    return;
+  }
+  r.idle.put(p);
+  if (r.has_work()) {
+    r.notify();
+  } else {
+    arch::full_fence();  // as in a worker that goes to sleep: pairs with the fence in notify
+    if (r.has_work()) r.notify();
+  }
+}
+
+blocking_section::~blocking_section() {
+  thread& t = this_thread();
+  fiber* self = t.running.get();
+  if (self == nullptr || t.proc.get() != nullptr) return;
+  auto& r = runtime::get();
+  if (processor* p = r.idle.take()) {
+    t.proc.set(p);
+  } else {
+    depart(t, *self, departure::yield);  // to the shared queue
+  }
+}
+
+}  // namespace sched
+
+void yield() noexcept {
+  using namespace sched;
+  thread& t = this_thread();
+  fiber* self = t.running.get();
+  if (self == nullptr) {
+    std::this_thread::yield();
+    return;
+  }
+  processor* p = t.proc.get();
+  if (p != nullptr && !p->has_work()) {
+    auto& r = runtime::get();
+    p->tick.add(1);
+    if (p->tick.get() % processor::fairness_interval != 0 && r.shared.size() == 0) return;
+  }
+  depart(t, *self, departure::yield);
+}
+
+namespace this_fiber {
+
+std::uint64_t id() noexcept {
+  const sched::fiber* self = sched::this_thread().running.get();
+  return self == nullptr ? 0 : self->id.load(std::memory_order_relaxed);
+}
+
+void set_name(std::string_view name) {
+  if (sched::fiber* self = sched::this_thread().running.get()) self->set_name(name);
+}
+
+std::string_view name() {
+  const sched::fiber* self = sched::this_thread().running.get();
+  return self == nullptr ? std::string_view() : self->name();
+}
+
+}  // namespace this_fiber
+
+void configure(const runtime_options& options) { sched::runtime::configure(options); }
+
+unsigned processors() noexcept {
+  const sched::runtime* r = sched::runtime::if_started();
+  return r != nullptr ? r->processor_count() : sched::runtime::planned_processors();
+}
+
+runtime_stats stats() {
+  runtime_stats sum;
+  sched::runtime* r = sched::runtime::if_started();
+  if (r == nullptr) return sum;
+  std::uint64_t finished = 0;
+  std::uint64_t running = 0;
+  const auto add = [&](const sched::processor_counters& c) {
+    finished += c.finished.get();  // before started: a fiber that comes and goes meanwhile must not count as minus one
+    sum.switches += c.switches.get();
+    sum.steals += c.steals.get();
+    sum.handoffs += c.handoffs.get();
+    sum.parks += c.parks.get();
+  };
+  sum.processors = r->processor_count();
+  sum.idle_processors = r->idle.idle();
+  sum.threads = r->workers.load(std::memory_order_relaxed);
+  running = sum.processors - std::min(sum.processors, sum.idle_processors);
+  add(r->foreign);
+  for (unsigned i = 0; i < sum.processors; ++i) add(r->at(i).counters);
+  sum.started = r->foreign.started.get();
+  for (unsigned i = 0; i < sum.processors; ++i) sum.started += r->at(i).counters.started.get();
+  sum.fibers = sum.started > finished ? sum.started - finished : 0;
+  sum.runnable = r->shared.size();
+  for (unsigned i = 0; i < sum.processors; ++i) {
+    const sched::processor& p = r->at(i);
+    sum.runnable += p.ring.size() + (p.next.load(std::memory_order_relaxed) != nullptr ? 1U : 0U);
+  }
+  sum.parked = sum.fibers > sum.runnable + running ? sum.fibers - sum.runnable - running : 0;
+  return sum;
+}
+
+}  // namespace gofer

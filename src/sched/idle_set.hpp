@@ -1,0 +1,63 @@
+#pragma once
+
+#include <atomic>
+#include <mutex>
+
+#include <gofer/detail/arch/spin_lock.hpp>
+
+#include "sched/processor.hpp"
+#include "sched/thread.hpp"
+
+namespace gofer::sched {
+
+/// Processors that nobody runs, worker threads that run none, and how many workers are looking for work. The rule
+/// that no wake-up is lost: whoever publishes work then fences and looks here; whoever goes idle enters here, then
+/// fences and looks for work.
+class idle_set {
+ public:
+  void put(processor* p) noexcept {
+    const std::scoped_lock hold(lock_);
+    p->next_idle = processors_;
+    processors_ = p;
+    idle_.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  /// An idle processor for the caller to run, or null.
+  processor* take() noexcept {
+    if (idle() == 0) return nullptr;
+    const std::scoped_lock hold(lock_);
+    processor* p = processors_;
+    if (p == nullptr) return nullptr;
+    processors_ = p->next_idle;
+    idle_.fetch_sub(1, std::memory_order_relaxed);
+    return p;
+  }
+
+  void put(thread* spare) noexcept {
+    const std::scoped_lock hold(lock_);
+    spare->next_spare = spares_;
+    spares_ = spare;
+  }
+
+  /// A worker that sleeps without a processor, or null.
+  thread* take_spare() noexcept {
+    const std::scoped_lock hold(lock_);
+    thread* t = spares_;
+    if (t != nullptr) spares_ = t->next_spare;
+    return t;
+  }
+
+  unsigned idle() const noexcept { return idle_.load(std::memory_order_relaxed); }
+
+  /// Workers with a processor that look for work. While there is one, publishers need wake nobody: a searcher that
+  /// finds something makes another worker search.
+  std::atomic<unsigned> searching{0};
+
+ private:
+  arch::spin_lock lock_;
+  processor* processors_ = nullptr;
+  thread* spares_ = nullptr;
+  std::atomic<unsigned> idle_{0};
+};
+
+}  // namespace gofer::sched

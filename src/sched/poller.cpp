@@ -1,0 +1,152 @@
+#include "sched/poller.hpp"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+
+namespace gofer::sched {
+namespace {
+
+// An epoll event carries 64 bits: the record's address (48 bits on x86-64 and aarch64) and its generation.
+constexpr unsigned address_bits = 48;
+
+std::uint64_t tag(const poll_record* record, std::uint16_t generation) noexcept {
+  return reinterpret_cast<std::uintptr_t>(record) | std::uint64_t{generation} << address_bits;
+}
+
+poll_record* record_of(std::uint64_t tag) noexcept {
+  return reinterpret_cast<poll_record*>(tag & ((std::uint64_t{1} << address_bits) - 1));
+}
+
+}  // namespace
+
+std::uint32_t poll_side::wait(const char* reason, const wait_limit& limit) noexcept {
+  waiter self(reason);
+  {
+    const std::scoped_lock hold(lock_);
+    if (ready_) {
+      ready_ = false;
+      return waiter::woken;
+    }
+    waiting_ = &self;
+  }
+  const std::uint32_t outcome = self.wait(limit);
+  if (outcome != waiter::woken) {
+    const std::scoped_lock hold(lock_);
+    if (waiting_ == &self) waiting_ = nullptr;
+  }
+  return outcome;
+}
+
+void poll_side::notify() noexcept {
+  waiter* claimed = nullptr;
+  {
+    const std::scoped_lock hold(lock_);
+    if (waiting_ != nullptr && waiting_->claim(waiter::woken)) {
+      claimed = waiting_;
+    } else {
+      ready_ = true;
+    }
+    waiting_ = nullptr;
+  }
+  if (claimed != nullptr) claimed->wake();
+}
+
+poller::poller() {
+  epoll_ = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll_ < 0) throw std::system_error(errno, std::system_category(), "gofer: cannot make an epoll instance");
+  interrupter_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (interrupter_ < 0) throw std::system_error(errno, std::system_category(), "gofer: cannot make an eventfd");
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLET;  // every write is an edge, so the counter need not be read back
+  event.data.u64 = 0;
+  if (epoll_ctl(epoll_, EPOLL_CTL_ADD, interrupter_, &event) != 0) {
+    throw std::system_error(errno, std::system_category(), "gofer: cannot watch an eventfd");
+  }
+}
+
+poll_record* poller::open(int descriptor) {
+  poll_record* record = nullptr;
+  {
+    const std::scoped_lock hold(lock_);
+    record = free_;
+    if (record != nullptr) free_ = record->next_free;
+  }
+  if (record == nullptr) record = new poll_record;
+  record->readable.ready_ = record->writable.ready_ = false;  // nobody else has the record
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  event.data.u64 = tag(record, record->generation);
+  if (epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor, &event) != 0) {
+    const int error = errno;
+    const std::scoped_lock hold(lock_);
+    record->next_free = free_;
+    free_ = record;
+    throw std::system_error(error, std::system_category(), "gofer: cannot watch a descriptor");
+  }
+  watched_.fetch_add(1, std::memory_order_relaxed);
+  return record;
+}
+
+void poller::close(int descriptor, poll_record* record) noexcept {
+  epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor, nullptr);
+  {
+    const std::scoped_lock hold(record->lock);
+    ++record->generation;  // events already brought from the kernel are nobody's now
+  }
+  watched_.fetch_sub(1, std::memory_order_relaxed);
+  const std::scoped_lock hold(lock_);
+  record->next_free = free_;
+  free_ = record;
+}
+
+unsigned poller::deliver(const events& brought) noexcept {
+  unsigned delivered = 0;
+  for (int i = 0; i < brought.count; ++i) {
+    const epoll_event& event = brought.list[static_cast<std::size_t>(i)];
+    if (event.data.u64 == 0) continue;  // an interrupt
+    poll_record* record = record_of(event.data.u64);
+    {
+      // If the record is reopened right after this, its new user tries once for nothing.
+      const std::scoped_lock hold(record->lock);
+      if (tag(record, record->generation) != event.data.u64) continue;
+    }
+    if ((event.events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) record->readable.notify();
+    if ((event.events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) record->writable.notify();
+    ++delivered;
+  }
+  return delivered;
+}
+
+unsigned poller::poll() noexcept {
+  events some;
+  some.count = epoll_wait(epoll_, some.list.data(), events::most, 0);
+  return deliver(some);
+}
+
+void poller::wait(std::int64_t deadline, events& brought) noexcept {
+  timespec limit{};
+  timespec* until = nullptr;
+  if (deadline != timer_heap::never) {
+    const std::int64_t left = std::max<std::int64_t>(0, deadline - to_ns(now()));
+    limit.tv_sec = left / 1'000'000'000;
+    limit.tv_nsec = left % 1'000'000'000;
+    until = &limit;
+  }
+  brought.count = epoll_pwait2(epoll_, brought.list.data(), events::most, until, nullptr);
+  if (brought.count < 0 && errno == ENOSYS) {  // before Linux 5.11: milliseconds, rounded up
+    const auto ms = until == nullptr ? -1 : static_cast<int>(std::min<std::int64_t>(
+        (limit.tv_sec * 1'000 + (limit.tv_nsec + 999'999) / 1'000'000), 1'000'000));
+    brought.count = epoll_wait(epoll_, brought.list.data(), events::most, ms);
+  }
+}
+
+void poller::interrupt() noexcept {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(interrupter_, &one, sizeof(one));
+}
+
+}  // namespace gofer::sched

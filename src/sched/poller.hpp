@@ -1,0 +1,94 @@
+#pragma once
+
+#include <sys/epoll.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <limits>
+
+#include <gofer/detail/arch/spin_lock.hpp>
+#include <gofer/detail/sched/waiter.hpp>
+
+#include "sched/timer_heap.hpp"
+
+namespace gofer::sched {
+
+struct thread;
+
+/// One direction of a descriptor: readable or writable. Remembers an edge that nobody waited for.
+class poll_side {
+ public:
+  /// Waits until the kernel has reported this direction since the last `wait`. Callers try their system call first and
+  /// come here after EAGAIN. One waiter at a time. Returns `woken`, `timed_out` or `stopped`.
+  std::uint32_t wait(const char* reason, const wait_limit& limit) noexcept;
+
+  /// Lets a present or the next `wait` through.
+  void notify() noexcept;
+
+ private:
+  friend class poller;
+  arch::spin_lock lock_;
+  bool ready_ = false;
+  waiter* waiting_ = nullptr;
+};
+
+/// What the poller knows of an open descriptor. Records are reused, never freed, and carry a generation, so that an
+/// event of a closed descriptor never reaches the connection that got its number or its record.
+struct poll_record {
+  poll_side readable;
+  poll_side writable;
+  arch::spin_lock lock;
+  std::uint16_t generation = 0;  // guarded by lock
+  poll_record* next_free = nullptr;
+};
+
+/// The network poller: edge-triggered epoll. A thread that would otherwise sleep waits in it.
+class poller {
+ public:
+  poller();
+  poller(const poller&) = delete;
+  poller& operator=(const poller&) = delete;
+
+  /// Starts watching a non-blocking descriptor. Throws std::system_error.
+  poll_record* open(int descriptor);
+
+  /// Stops watching, before the descriptor is closed. Waiters are let through first.
+  void close(int descriptor, poll_record* record) noexcept;
+
+  /// Reports what is ready, without waiting. Returns how many descriptors had something.
+  unsigned poll() noexcept;
+
+  /// What `wait` brought from the kernel.
+  struct events {
+    static constexpr int most = 128;
+    std::array<epoll_event, most> list;
+    int count = 0;
+  };
+
+  /// Waits for an event, for `interrupt`, or until `deadline` (nanoseconds of the steady clock). Wakes nobody yet.
+  void wait(std::int64_t deadline, events& brought) noexcept;
+
+  /// Wakes whoever waited for these events. Returns how many descriptors had something.
+  unsigned deliver(const events& brought) noexcept;
+
+  /// Ends a present or the next `wait`.
+  void interrupt() noexcept;
+
+  bool watching() const noexcept { return watched_.load(std::memory_order_relaxed) != 0; }
+
+  /// The thread that is in `wait`, or none; changed by compare-and-swap by who enters, leaves, or takes it for work.
+  std::atomic<thread*> sleeper{nullptr};
+  /// When the sleeper will look at the timers: `nobody` while there is no sleeper.
+  static constexpr std::int64_t nobody = std::numeric_limits<std::int64_t>::min();
+  std::atomic<std::int64_t> sleeps_until{nobody};
+
+ private:
+  int epoll_ = -1;
+  int interrupter_ = -1;
+  std::atomic<unsigned> watched_{0};
+  arch::spin_lock lock_;
+  poll_record* free_ = nullptr;
+};
+
+}  // namespace gofer::sched

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include <gofer/detail/arch/cpu.hpp>
+
+#include "sched/fiber.hpp"
+#include "sched/owned.hpp"
+#include "sched/run_ring.hpp"
+#include "sched/timer_heap.hpp"
+
+namespace gofer::sched {
+
+/// What one processor counted. Only its owner adds; anybody may read.
+struct processor_counters {
+  owned<std::uint64_t> started;   // fibers
+  owned<std::uint64_t> finished;
+  owned<std::uint64_t> switches;
+  owned<std::uint64_t> steals;    // fibers taken from other processors
+  owned<std::uint64_t> handoffs;  // processors given away by blocking()
+  owned<std::uint64_t> parks;
+};
+
+/// A right to run fibers, with what is needed for it; Go's P. One OS thread at a time owns it. What thieves, the
+/// monitor or statistics also touch is atomic or has a lock.
+struct alignas(arch::cache_line) processor {
+  unsigned index = 0;
+
+  /// Consecutive runs from `next` before the ring gets its turn, so that two fibers that wake each other starve nobody.
+  static constexpr unsigned next_budget = 32;
+  /// Every so many switches the shared queue, the timers and the network are looked at first.
+  static constexpr unsigned fairness_interval = 61;
+
+  owned<unsigned> tick;           // switches so far; standing still tells the monitor that a fiber does not yield
+  owned<unsigned> next_in_a_row;
+  owned<fiber*> free_fibers;      // for reuse, last in first out
+  owned<unsigned> free_count;
+  owned<std::uint64_t> next_id;   // ids are taken from the runtime in blocks
+  owned<std::uint64_t> last_id;
+  owned<std::uint64_t> random;
+  processor_counters counters;
+
+  alignas(arch::cache_line) std::atomic<fiber*> next{nullptr};  // woken last, runs first
+  processor* next_idle = nullptr;                               // guarded by idle_set's lock
+  run_ring ring;
+  timer_heap timers;
+
+  /// The next fiber of this processor's own, or null. Owner only.
+  fiber* pop() noexcept {
+    if (next.load(std::memory_order_relaxed) != nullptr) {
+      if (next_in_a_row.get() < next_budget || ring.size() == 0) {
+        next_in_a_row.add(1);
+        if (fiber* f = next.exchange(nullptr, std::memory_order_acq_rel)) return f;
+      }
+    }
+    next_in_a_row.set(0);
+    return ring.pop();
+  }
+
+  bool has_work() const noexcept {
+    return next.load(std::memory_order_relaxed) != nullptr || ring.size() != 0;
+  }
+};
+
+}  // namespace gofer::sched

@@ -1,0 +1,239 @@
+#include "sched/runtime.hpp"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include "arch/cpu_quota.hpp"
+#include "arch/stack.hpp"
+#include "sched/thread.hpp"
+
+namespace gofer::sched {
+namespace {
+
+constexpr unsigned most_processors = 1024;
+constexpr std::size_t most_stack = std::size_t{1} << 30;
+constexpr std::chrono::milliseconds stop_patience{200};
+
+// Guarded by start_lock.
+std::mutex start_lock;
+runtime_options chosen;
+bool forked = false;
+
+unsigned processors_from_environment() noexcept {
+  const char* text = std::getenv("GOFER_PROCS");
+  if (text == nullptr || *text == '\0') return 0;
+  char* end = nullptr;
+  const long value = std::strtol(text, &end, 10);
+  if (*end == '\0' && value >= 1 && value <= static_cast<long>(most_processors)) return static_cast<unsigned>(value);
+  std::fprintf(stderr, "gofer: GOFER_PROCS is \"%s\", but has to be a number from 1 to %u; it is ignored\n", text,
+               most_processors);
+  return 0;
+}
+
+/// When `main` returns, thread-locals of the main thread are destroyed before any static object is: the moment to stop.
+struct stop_when_main_returns {
+  bool armed = false;
+  ~stop_when_main_returns() {
+    if (!armed) return;
+    if (runtime* r = runtime::if_started()) r->stop();
+  }
+};
+
+[[gnu::constructor]] void watch_main() {
+  static thread_local stop_when_main_returns hook;
+  hook.armed = true;
+}
+
+}  // namespace
+
+bool stopped() noexcept {
+  const runtime* r = runtime::if_started();
+  return r != nullptr && r->stopping();
+}
+
+std::atomic<runtime*> runtime::instance_{nullptr};
+
+unsigned runtime::planned_processors() noexcept {
+  if (chosen.processors != 0) return chosen.processors;
+  static const unsigned by_default = [] {
+    if (const unsigned set = processors_from_environment(); set != 0) return set;
+    unsigned count = arch::cpus_by_affinity();
+    try {
+      count = std::min(count, arch::cpus_by_quota().value_or(count));
+    } catch (...) {
+      return count;  // out of memory while reading about a quota: go without it
+    }
+    return std::min(count, most_processors);
+  }();
+  return by_default;
+}
+
+void runtime::configure(const runtime_options& options) {
+  const std::scoped_lock hold(start_lock);
+  if (if_started() != nullptr) {
+    throw std::logic_error("gofer::configure: the runtime has started already; call it before any other use of gofer");
+  }
+  if (options.processors > most_processors) {
+    throw std::invalid_argument("gofer::configure: processors is " + std::to_string(options.processors) +
+                                ", at most " + std::to_string(most_processors) + " are possible");
+  }
+  if (options.stack_size > most_stack) {
+    throw std::invalid_argument("gofer::configure: stack_size is " + std::to_string(options.stack_size) +
+                                " bytes, at most " + std::to_string(most_stack) + " are possible");
+  }
+  chosen = options;
+}
+
+runtime& runtime::start() {
+  const std::scoped_lock hold(start_lock);
+  if (runtime* r = if_started()) return *r;
+  if (forked) {
+    std::fputs("gofer: used in a child process after fork; once the runtime has started, a child may only exec\n",
+               stderr);
+    std::abort();
+  }
+  auto* r = new runtime;
+  r->watcher.start(*r);
+  instance_.store(r, std::memory_order_release);
+  pthread_atfork(nullptr, nullptr, [] {
+    forked = true;
+    instance_.store(nullptr, std::memory_order_release);
+  });
+  // For a main that ends by exit() in a fiber, whose thread's locals are not main's.
+  std::atexit([] {
+    if (runtime* started = if_started()) started->stop();
+  });
+  return *r;
+}
+
+runtime::runtime()
+    : processor_count_(planned_processors()),
+      stack_size_(fiber_depot::round(chosen.stack_size)),
+      processors_(new processor[processor_count_]) {
+  for (unsigned i = processor_count_; i-- > 0;) {  // so that the first is taken first
+    processors_[i].index = i;
+    processors_[i].random.set(0x9e3779b97f4a7c15ULL * (i + 1));
+    idle.put(&processors_[i]);
+  }
+}
+
+void runtime::stop() noexcept {
+  if (stopping_.exchange(true, std::memory_order_acq_rel)) return;
+  watcher.wake();
+  const time_point until = clock::now() + stop_patience;
+  const bool worker = this_thread().scheduler_sp != nullptr;  // a fiber called exit(): it is one of them itself
+  while (workers.load(std::memory_order_acquire) > (worker ? 1U : 0U) && clock::now() < until) {
+    network.interrupt();
+    while (thread* spare = idle.take_spare()) spare->sleep.signal();
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
+  }
+}
+
+void runtime::run_in_worker(processor* p, bool searching) noexcept {
+  watcher.wake();
+  if (!searching) this->idle.searching.fetch_add(1, std::memory_order_seq_cst);
+  // With all processors busy nobody needs to sleep in the poller; else its sleeper is the last to be taken.
+  if (this->idle.idle() == 0 && assign_to_poll_sleeper(p)) return;
+  if (thread* spare = this->idle.take_spare()) {
+    spare->assigned.store(p, std::memory_order_release);
+    spare->sleep.signal();
+    return;
+  }
+  if (assign_to_poll_sleeper(p)) return;
+  workers.fetch_add(1, std::memory_order_relaxed);
+  try {
+    std::thread([this, p] { run_worker(*this, p, true); }).detach();
+  } catch (const std::exception& e) {
+    workers.fetch_sub(1, std::memory_order_relaxed);
+    idle.put(p);
+    idle.searching.fetch_sub(1, std::memory_order_seq_cst);
+    if (workers.load(std::memory_order_acquire) != 0) return;  // the others do the work
+    std::fprintf(stderr, "gofer: cannot start the first worker thread: %s\n", e.what());
+    std::abort();
+  }
+}
+
+bool runtime::assign_to_poll_sleeper(processor* p) noexcept {
+  thread* sleeper = network.sleeper.load(std::memory_order_acquire);
+  if (sleeper == nullptr) return false;
+  if (!network.sleeper.compare_exchange_strong(sleeper, nullptr, std::memory_order_acq_rel)) return false;
+  sleeper->assigned.store(p, std::memory_order_release);
+  network.interrupt();
+  return true;
+}
+
+void runtime::notify() noexcept {
+  arch::full_fence();  // pairs with the fence in sleep (worker.cpp)
+  if (idle.idle() == 0 || idle.searching.load(std::memory_order_relaxed) != 0) return;
+  unsigned none = 0;
+  if (!idle.searching.compare_exchange_strong(none, 1, std::memory_order_seq_cst)) return;
+  if (processor* p = stopping() ? nullptr : idle.take()) {
+    run_in_worker(p, true);
+  } else {
+    idle.searching.fetch_sub(1, std::memory_order_seq_cst);
+  }
+}
+
+void runtime::make_runnable(fiber* f) noexcept {
+  thread& t = this_thread();
+  processor* p = t.proc.get();
+  if (p == nullptr) {
+    shared.push(f);
+    notify();
+    return;
+  }
+  if (t.running.get() != nullptr) {
+    // The waker is likely to wait soon, so what it woke runs next and here, while what they share is in the cache. If it
+    // does not wait, the monitor finds another place for the fiber.
+    f = p->next.exchange(f, std::memory_order_acq_rel);
+    if (f == nullptr) return;
+  }
+  make_runnable_last(f);
+}
+
+void runtime::make_runnable_last(fiber* f) noexcept {
+  processor* p = this_thread().proc.get();
+  if (p == nullptr) {
+    shared.push(f);
+  } else if (!p->ring.push(f)) {
+    fiber_list half;  // the ring is full: half of it goes where others find it
+    for (std::uint32_t i = 0; i < run_ring::capacity / 2; ++i) {
+      if (fiber* old = p->ring.pop()) half.push(old);
+    }
+    half.push(f);
+    shared.push(half);
+  }
+  notify();
+}
+
+void runtime::timer_added(std::int64_t when) noexcept {
+  arch::full_fence();  // pairs with the fence in sleep_in_poller (worker.cpp)
+  const std::int64_t until = network.sleeps_until.load(std::memory_order_relaxed);
+  if (until == poller::nobody) {
+    notify();
+  } else if (when < until) {
+    network.interrupt();
+  }
+}
+
+std::int64_t runtime::earliest_timer() const noexcept {
+  std::int64_t earliest = timer_heap::never;
+  for (unsigned i = 0; i < processor_count_; ++i) earliest = std::min(earliest, processors_[i].timers.earliest());
+  return earliest;
+}
+
+bool runtime::has_work() const noexcept {
+  if (shared.size() != 0) return true;
+  for (unsigned i = 0; i < processor_count_; ++i) {
+    if (processors_[i].ring.size() != 0) return true;
+  }
+  return false;
+}
+
+}  // namespace gofer::sched

@@ -1,0 +1,21 @@
+#pragma once
+
+#include "sched/fiber.hpp"
+#include "sched/thread.hpp"
+
+namespace gofer::sched {
+
+class runtime;
+
+/// Leaves the calling fiber `self`, for the next of its processor or for the scheduler; returns when it is resumed, maybe
+/// on another thread. What the departure asks for is done by the destination, when this stack is not in use any more.
+void depart(thread& t, fiber& self, departure why) noexcept;
+
+/// From a worker's scheduler: runs `f`, and what follows it without coming back here, until a fiber departs and its
+/// processor has no other at hand.
+void run(thread& t, fiber& f) noexcept;
+
+/// Prepares `f` to run `body(closure)` from the beginning when it is first switched to.
+void begin(fiber& f) noexcept;
+
+}  // namespace gofer::sched

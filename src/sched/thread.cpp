@@ -1,0 +1,98 @@
+#include "sched/thread.hpp"
+
+#include <mutex>
+#include <vector>
+
+#include <gofer/detail/arch/spin_lock.hpp>
+
+#include "arch/futex.hpp"
+
+#if defined(__clang__)
+#define GOFER_OPAQUE __attribute__((noinline))
+#else
+#define GOFER_OPAQUE __attribute__((noipa))
+#endif
+
+namespace gofer::sched {
+namespace {
+
+/// Records of threads that ended, for reuse.
+struct thread_registry {
+  arch::spin_lock lock;
+  std::vector<thread*> free;
+  unsigned made = 0;
+};
+
+thread_registry& registry() {
+  static auto& instance = *new thread_registry;  // outlives every thread
+  return instance;
+}
+
+thread_local thread* current = nullptr;
+
+struct return_at_exit {
+  thread* record = nullptr;
+  ~return_at_exit() {
+    if (record == nullptr) return;
+    current = nullptr;
+    auto& all = registry();
+    const std::scoped_lock hold(all.lock);
+    all.free.push_back(record);
+  }
+};
+
+thread& register_thread() noexcept {
+  thread_local return_at_exit at_exit;
+  auto& all = registry();
+  thread* record = nullptr;
+  {
+    const std::scoped_lock hold(all.lock);
+    if (!all.free.empty()) {
+      record = all.free.back();
+      all.free.pop_back();
+    } else {
+      record = new thread;
+      record->index = all.made++;
+      all.free.reserve(all.made);  // so that a thread's end never allocates
+    }
+  }
+  record->exceptions = arch::thread_exception_state();
+  record->sanitized = {};
+  record->sanitized.adopt_thread();
+  at_exit.record = record;
+  current = record;
+  return *record;
+}
+
+}  // namespace
+
+GOFER_OPAQUE thread& this_thread() noexcept {
+  asm volatile("" ::: "memory");
+  if (current != nullptr) [[likely]] return *current;
+  return register_thread();
+}
+
+GOFER_OPAQUE unsigned thread_index() noexcept {
+  asm volatile("" ::: "memory");
+  return current != nullptr ? current->index : register_thread().index;
+}
+
+bool parker::wait(time_point deadline) noexcept {
+  std::uint32_t expected = empty;
+  if (state_.compare_exchange_strong(expected, sleeping, std::memory_order_acquire)) {
+    while (state_.load(std::memory_order_acquire) == sleeping) {
+      if (arch::futex_wait(state_, sleeping, deadline)) continue;
+      expected = sleeping;
+      if (state_.compare_exchange_strong(expected, empty, std::memory_order_acquire)) return false;
+    }
+  }
+  state_.store(empty, std::memory_order_relaxed);
+  return true;
+}
+
+void parker::signal() noexcept {
+  // The record outlives its thread, so the word may be used after the exchange.
+  if (state_.exchange(signaled, std::memory_order_acq_rel) == sleeping) arch::futex_wake(state_);
+}
+
+}  // namespace gofer::sched

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include <gofer/detail/sched/thread_index.hpp>
+#include <gofer/detail/sched/time.hpp>
+
+#include "arch/exception_state.hpp"
+#include "arch/sanitizer.hpp"
+#include "sched/owned.hpp"
+
+namespace gofer::sched {
+
+struct fiber;
+struct processor;
+
+/// Puts one OS thread to sleep and wakes it. A signal is remembered until the next wait.
+class parker {
+ public:
+  /// Returns false if the deadline passed without a signal.
+  bool wait(time_point deadline) noexcept;
+  void signal() noexcept;
+
+ private:
+  enum : std::uint32_t { empty, signaled, sleeping };
+  std::atomic<std::uint32_t> state_{empty};
+};
+
+/// What the library knows of an OS thread. Made at the thread's first use of the library; when it ends the record is
+/// kept for a later thread, so that a pointer to one never dangles.
+struct thread {
+  unsigned index = 0;
+  owned<fiber*> running;         // the fiber on this thread; null: its own code, or the scheduler's
+  owned<processor*> proc;        // the processor it runs; null on plain threads and inside blocking()
+  arch::exception_state* exceptions = nullptr;  // this thread's slot
+  parker sleep;
+
+  // Of worker threads:
+  void* scheduler_sp = nullptr;  // the scheduler's context while a fiber runs
+  arch::sanitized_stack sanitized;
+  bool searching = false;                       // counted in idle_set's searchers
+  std::atomic<processor*> assigned{nullptr};    // what a waker gave it to run
+  thread* next_spare = nullptr;                 // guarded by idle_set's lock
+};
+
+/// The calling thread's record. Never inlined, and asked for again after every switch: a fiber may resume on another
+/// thread, and compilers keep addresses of thread-locals across calls (GCC PR 26461).
+thread& this_thread() noexcept;
+
+}  // namespace gofer::sched

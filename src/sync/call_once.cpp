@@ -1,0 +1,24 @@
+#include <gofer/call_once.hpp>
+
+namespace gofer {
+
+bool once_flag::begin() {
+  for (;;) {
+    sched::waiter self("call_once");
+    sync::wait_node node(self);
+    const std::uint64_t state = state_.lock();
+    if (state == running) state_.push_back(node);
+    state_.unlock(state == never ? running : state);
+    if (state != running) return state == never;
+    state_.wait(node, {});  // then look again: the call may have thrown
+  }
+}
+
+void once_flag::end(std::uint64_t state) noexcept {
+  state_.lock();
+  sync::claimed_list all = state_.claim_all();
+  state_.unlock(state);
+  all.wake();
+}
+
+}  // namespace gofer

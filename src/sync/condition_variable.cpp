@@ -1,0 +1,27 @@
+#include <gofer/condition_variable.hpp>
+
+namespace gofer {
+
+void condition_variable_any::enter(sync::wait_node& node) noexcept {
+  waiters_.lock();
+  waiters_.push_back(node);
+  waiters_.unlock(0);
+}
+
+void condition_variable_any::notify_one() noexcept {
+  if (waiters_.load() == 0) return;
+  waiters_.lock();
+  sync::wait_node* first = waiters_.claim_first();
+  waiters_.unlock(0);
+  if (first != nullptr) first->who->wake();
+}
+
+void condition_variable_any::notify_all() noexcept {
+  if (waiters_.load() == 0) return;
+  waiters_.lock();
+  sync::claimed_list all = waiters_.claim_all();
+  waiters_.unlock(0);
+  all.wake();
+}
+
+}  // namespace gofer

@@ -1,0 +1,47 @@
+#include <gofer/detail/sync/countdown.hpp>
+
+#include <stdexcept>
+
+#include <gofer/detail/arch/cpu.hpp>
+
+namespace gofer::sync {
+
+void add_to_count(wait_queue& count, std::ptrdiff_t n, const char* below_zero, const char* too_many) {
+  constexpr std::ptrdiff_t most = std::ptrdiff_t{1} << 31;
+  arch::backoff wait;
+  wait_queue::word seen = count.load(std::memory_order_relaxed);
+  for (;;) {
+    const auto before = static_cast<std::ptrdiff_t>(wait_queue::value(seen));
+    if (n < -before) throw std::logic_error(below_zero);
+    if (n > most - before) throw std::logic_error(too_many);
+    if ((seen & wait_queue::locked) != 0) {
+      wait();
+      seen = count.load(std::memory_order_relaxed);
+      continue;
+    }
+    const auto after = static_cast<std::uint64_t>(before + n);
+    const bool release = after == 0 && (seen & wait_queue::waiting) != 0;
+    // The last one takes the list's lock in the same step, so that no waiter that gives up can return, and let the
+    // primitive be destroyed, before this call has let go of it.
+    const wait_queue::word flags = release ? wait_queue::waiting | wait_queue::locked : seen & wait_queue::waiting;
+    if (!count.replace(seen, wait_queue::of(after) | flags)) continue;
+    if (release) {
+      claimed_list released = count.claim_all();
+      count.unlock(0);
+      released.wake();
+    }
+    return;
+  }
+}
+
+bool wait_for_zero(wait_queue& count, const char* reason, const sched::wait_limit& limit) {
+  if (wait_queue::value(count.load()) == 0) return true;
+  sched::waiter self(reason);
+  wait_node node(self);
+  const std::uint64_t left = count.lock();
+  if (left != 0) count.push_back(node);
+  count.unlock(left);
+  return left == 0 || count.wait(node, limit) == sched::waiter::woken;
+}
+
+}  // namespace gofer::sync

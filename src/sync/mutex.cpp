@@ -1,0 +1,156 @@
+#include <gofer/mutex.hpp>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include <gofer/detail/arch/cpu.hpp>
+#include <gofer/runtime.hpp>
+
+namespace gofer {
+namespace {
+
+/// A waiter that was passed over for this long has the mutex handed to it.
+constexpr std::chrono::milliseconds patience{1};
+
+/// How often a lock is tried before its caller waits: about what a short critical section on another core takes.
+constexpr int spins = 40;
+
+// Outcomes of a wait: `woken` means "try again", this one "it is yours".
+constexpr std::uint32_t handed_over = sched::waiter::first_case;
+
+struct mutex_node : sync::wait_node {
+  using wait_node::wait_node;
+  bool impatient = false;
+};
+
+sync::wait_node* first_waiter(std::uintptr_t word, std::uintptr_t flags) noexcept {
+  return reinterpret_cast<sync::wait_node*>(word & ~flags);
+}
+
+std::uintptr_t bits(const sync::wait_list& list) noexcept { return reinterpret_cast<std::uintptr_t>(list.front()); }
+
+}  // namespace
+
+bool mutex::try_lock_slow() noexcept {
+  std::uintptr_t seen = word_.load(std::memory_order_relaxed);
+  while ((seen & locked) == 0) {
+    if (word_.compare_exchange_weak(seen, seen | locked, std::memory_order_acquire, std::memory_order_relaxed)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/// Takes the queue's lock; returns the word as it was, without that lock.
+std::uintptr_t mutex::lock_queue() noexcept {
+  arch::backoff wait;
+  std::uintptr_t seen = word_.load(std::memory_order_relaxed);
+  for (;;) {
+    if ((seen & queue_locked) != 0) {
+      wait();
+      seen = word_.load(std::memory_order_relaxed);
+    } else if (word_.compare_exchange_weak(seen, seen | queue_locked, std::memory_order_acq_rel,
+                                           std::memory_order_relaxed)) {
+      return seen;
+    }
+  }
+}
+
+bool mutex::lock_slow(const sched::wait_limit& limit) noexcept {
+  if (processors() > 1) {
+    for (int i = 0; i < spins; ++i) {
+      if (try_lock_slow()) return true;
+      if (first_waiter(word_.load(std::memory_order_relaxed), flags) != nullptr) break;  // others are before us
+      arch::pause();
+    }
+  }
+  const sched::time_point since = sched::now();
+  bool impatient = false;
+  bool passed_over = false;
+  for (;;) {
+    sched::waiter self("mutex::lock");
+    mutex_node node(self);
+    node.impatient = impatient;
+    {
+      arch::backoff wait;
+      std::uintptr_t seen = word_.load(std::memory_order_relaxed);
+      for (;;) {  // take the mutex if it is free, else the queue's lock
+        if ((seen & locked) == 0) {
+          if (word_.compare_exchange_weak(seen, seen | locked, std::memory_order_acquire, std::memory_order_relaxed)) {
+            return true;
+          }
+        } else if ((seen & queue_locked) != 0) {
+          wait();
+          seen = word_.load(std::memory_order_relaxed);
+        } else if (word_.compare_exchange_weak(seen, seen | queue_locked, std::memory_order_acq_rel,
+                                               std::memory_order_relaxed)) {
+          break;
+        }
+      }
+      sync::wait_list queue(first_waiter(seen, flags));
+      if (passed_over) {
+        queue.push_front(node);
+      } else {
+        queue.push_back(node);
+      }
+      // It stays locked until we let go of the queue, because unlocking a mutex with a queue needs the queue's lock.
+      word_.store(bits(queue) | locked, std::memory_order_release);
+    }
+    switch (self.wait(limit)) {
+      case handed_over:
+        return true;
+      case sched::waiter::woken:
+        passed_over = true;
+        impatient = impatient || sched::now() - since > patience;
+        break;
+      default:
+        forget(node);
+        return false;
+    }
+  }
+}
+
+/// Takes a waiter that gave up out of the queue, if it is still there.
+void mutex::forget(sync::wait_node& node) noexcept {
+  std::uintptr_t seen = lock_queue();
+  sync::wait_list queue(first_waiter(seen, flags));
+  queue.remove(node);
+  seen |= queue_locked;
+  // Others may set `locked` meanwhile.
+  while (!word_.compare_exchange_weak(seen, bits(queue) | (seen & locked), std::memory_order_acq_rel,
+                                      std::memory_order_relaxed)) {
+  }
+}
+
+void mutex::unlock_slow() noexcept {
+  arch::backoff wait;
+  std::uintptr_t seen = word_.load(std::memory_order_relaxed);
+  for (;;) {
+    if ((seen & locked) == 0) {
+      std::fputs("gofer: mutex::unlock: the mutex is not locked\n", stderr);
+      std::abort();
+    }
+    if (seen == locked) {
+      if (word_.compare_exchange_weak(seen, 0, std::memory_order_release, std::memory_order_relaxed)) return;
+    } else if ((seen & queue_locked) != 0) {
+      wait();
+      seen = word_.load(std::memory_order_relaxed);
+    } else if (word_.compare_exchange_weak(seen, seen | queue_locked, std::memory_order_acq_rel,
+                                           std::memory_order_relaxed)) {
+      break;
+    }
+  }
+  sync::wait_list queue(first_waiter(seen, flags));
+  sync::wait_node* chosen = nullptr;
+  bool hand_over = false;
+  while ((chosen = queue.pop_front()) != nullptr) {
+    hand_over = static_cast<mutex_node*>(chosen)->impatient;
+    if (chosen->who->claim(hand_over ? handed_over : sched::waiter::woken)) break;
+  }
+  hand_over = hand_over && chosen != nullptr;
+  // The last touch of the mutex: gives up both locks at once, or only the queue's when the mutex is handed over.
+  word_.store(bits(queue) | (hand_over ? locked : 0), std::memory_order_release);
+  if (chosen != nullptr) chosen->who->wake();
+}
+
+}  // namespace gofer

@@ -1,0 +1,29 @@
+#include <gofer/detail/arch/cpu.hpp>
+#include <gofer/detail/sync/wait_queue.hpp>
+
+namespace gofer::sync {
+
+std::uint64_t wait_queue::lock() noexcept {
+  arch::backoff wait;
+  word seen = word_.load(std::memory_order_relaxed);
+  for (;;) {
+    if ((seen & locked) != 0) {
+      wait();
+      seen = word_.load(std::memory_order_relaxed);
+    } else if (word_.compare_exchange_weak(seen, seen | locked, std::memory_order_acq_rel,
+                                           std::memory_order_relaxed)) {
+      return value(seen);
+    }
+  }
+}
+
+std::uint32_t wait_queue::wait(wait_node& n, const sched::wait_limit& limit) noexcept {
+  const std::uint32_t outcome = n.who->wait(limit);
+  if (outcome == sched::waiter::woken) return outcome;
+  const std::uint64_t value = lock();
+  list_.remove(n);
+  unlock(value);
+  return outcome;
+}
+
+}  // namespace gofer::sync
