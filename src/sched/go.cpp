@@ -73,7 +73,7 @@ blocking_section::blocking_section() noexcept {
   auto& r = runtime::get();
   p->counters.handoffs.add(1);
   t.proc.set(nullptr);
-  if (p->has_work() || r.network.sleeper.load(std::memory_order_relaxed) == nullptr) {
+  if (p->has_work() || !r.network.occupied()) {
     r.run_in_worker(p, false);
     return;
   }

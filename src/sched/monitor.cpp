@@ -79,12 +79,7 @@ bool monitor::look(runtime& r, std::vector<unsigned>& ticks) noexcept {
   }
   if (found) r.notify();
   // Nobody sleeps in the poller while all processors are busy, and a busy one may be so for long.
-  if (r.idle.idle() == 0) {
-    if (r.network.watching() && r.network.sleeper.load(std::memory_order_relaxed) == nullptr &&
-        r.network.poll() != 0) {
-      found = true;
-    }
-  }
+  if (r.network.watching() && !r.network.occupied() && r.network.poll() != 0) found = true;
   return found;
 }
 

@@ -77,13 +77,40 @@ class poller {
 
   bool watching() const noexcept { return watched_.load(std::memory_order_relaxed) != 0; }
 
-  /// The thread that is in `wait`, or none; changed by compare-and-swap by who enters, leaves, or takes it for work.
-  std::atomic<thread*> sleeper{nullptr};
+  // One thread at a time may be in `wait`, because an interrupt ends the wait of one thread only, and the kernel picks
+  // which. So whoever was taken for work keeps its place until it has left.
+
+  /// True: the caller has the place, and may `wait`.
+  bool enter(thread& t) noexcept {
+    thread* nobody = nullptr;
+    return sleeper_.compare_exchange_strong(nobody, &t, std::memory_order_acq_rel);
+  }
+
+  /// After `wait`. False: somebody has taken the caller for work; `vacate` follows once it is out of reach.
+  bool leave(thread& t) noexcept {
+    thread* self = &t;
+    return sleeper_.compare_exchange_strong(self, nullptr, std::memory_order_acq_rel);
+  }
+  void vacate() noexcept { sleeper_.store(nullptr, std::memory_order_release); }
+
+  /// Takes the sleeper for work; who does so interrupts it then. Null if there is none to be had.
+  thread* take_sleeper() noexcept {
+    thread* sleeper = sleeper_.load(std::memory_order_acquire);
+    if (sleeper == nullptr || sleeper == taken()) return nullptr;
+    return sleeper_.compare_exchange_strong(sleeper, taken(), std::memory_order_acq_rel) ? sleeper : nullptr;
+  }
+
+  /// Somebody is in `wait`, or about to enter or to leave.
+  bool occupied() const noexcept { return sleeper_.load(std::memory_order_seq_cst) != nullptr; }
+
   /// When the sleeper will look at the timers: `nobody` while there is no sleeper.
   static constexpr std::int64_t nobody = std::numeric_limits<std::int64_t>::min();
   std::atomic<std::int64_t> sleeps_until{nobody};
 
  private:
+  static thread* taken() noexcept { return reinterpret_cast<thread*>(std::uintptr_t{1}); }
+
+  std::atomic<thread*> sleeper_{nullptr};
   int epoll_ = -1;
   int interrupter_ = -1;
   std::atomic<unsigned> watched_{0};

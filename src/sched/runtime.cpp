@@ -160,9 +160,8 @@ void runtime::run_in_worker(processor* p, bool searching) noexcept {
 }
 
 bool runtime::assign_to_poll_sleeper(processor* p) noexcept {
-  thread* sleeper = network.sleeper.load(std::memory_order_acquire);
+  thread* sleeper = network.take_sleeper();
   if (sleeper == nullptr) return false;
-  if (!network.sleeper.compare_exchange_strong(sleeper, nullptr, std::memory_order_acq_rel)) return false;
   sleeper->assigned.store(p, std::memory_order_release);
   network.interrupt();
   return true;

@@ -60,7 +60,7 @@ bool expire_timers(runtime& r, timer_heap& timers) noexcept {
 }
 
 bool poll_network(runtime& r) noexcept {
-  if (!r.network.watching() || r.network.sleeper.load(std::memory_order_relaxed) != nullptr) return false;
+  if (!r.network.watching() || r.network.occupied()) return false;
   return r.network.poll() != 0;
 }
 
@@ -135,8 +135,7 @@ void accept_assigned(thread& t, processor* p) noexcept {
 /// processors are busy: they look at the network themselves.
 bool sleep_in_poller(runtime& r, thread& t) noexcept {
   if (r.idle.idle() == 0) return false;
-  thread* nobody = nullptr;
-  if (!r.network.sleeper.compare_exchange_strong(nobody, &t, std::memory_order_acq_rel)) return false;
+  if (!r.network.enter(t)) return false;
   std::int64_t until = timer_heap::never;
   for (;;) {  // announce until when, fence, look at the timers again; pairs with the fence in timer_added
     r.network.sleeps_until.store(until, std::memory_order_relaxed);
@@ -148,12 +147,12 @@ bool sleep_in_poller(runtime& r, thread& t) noexcept {
   poller::events brought;
   if (!r.stopping()) r.network.wait(until, brought);
   r.network.sleeps_until.store(poller::nobody, std::memory_order_relaxed);
-  thread* self = &t;
-  if (r.network.sleeper.compare_exchange_strong(self, nullptr, std::memory_order_acq_rel)) {
+  if (r.network.leave(t)) {
     if (take_idle_processor(r, t)) begin_search(r, t);
   } else {  // somebody took us for work and is just about to say which
     processor* p = nullptr;
     for (arch::backoff wait; (p = t.assigned.exchange(nullptr, std::memory_order_acquire)) == nullptr;) wait();
+    r.network.vacate();
     accept_assigned(t, p);
   }
   r.network.deliver(brought);
@@ -176,7 +175,7 @@ void sleep(runtime& r, thread& t, processor* p) noexcept {
   if (r.stopping()) return;
   if (sleep_in_poller(r, t)) return;
   r.idle.put(&t);
-  if (r.network.sleeper.load(std::memory_order_seq_cst) == nullptr && r.idle.idle() != 0) {
+  if (!r.network.occupied() && r.idle.idle() != 0) {
     // The poller's sleeper left just before we entered the list: somebody has to take its place. Let it be whoever is
     // first in the list; that may be us.
     if (thread* spare = r.idle.take_spare()) spare->sleep.signal();
