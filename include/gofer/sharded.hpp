@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 #include <gofer/detail/arch/asymmetric_fence.hpp>
 #include <gofer/detail/arch/cpu.hpp>
@@ -81,16 +82,12 @@ class sharded {
   }
 
   /// Returns f(...f(f(init, t1), t2)..., tn) over a consistent copy of every thread's T: each update is in it as a whole or
-  /// not at all. All updates that happen before the call are in it. Costs microseconds: the reader pays for both sides.
+  /// not at all, and if it is, so is every update that happens before it. All updates that happen before the call are in
+  /// it. Costs microseconds, in which updates wait: the reader pays for both sides. Throws what copying a T throws.
   template <class A, class F>
   A fold(A init, F&& f) const {
-    const std::scoped_lock one_at_a_time(folding_);
     A result = std::move(init);
-    cells_.for_each([&](cell& c) {
-      if (!c.used.load(std::memory_order_acquire)) return;
-      const T copy = c.copy();
-      result = f(std::move(result), copy);
-    });
+    for (const T& each : copies()) result = f(std::move(result), each);
     return result;
   }
 
@@ -105,7 +102,7 @@ class sharded {
     void enter() noexcept {
       for (;;) {
         busy.store(true, std::memory_order_relaxed);
-        arch::light_fence();  // pairs with the heavy fence in copy
+        arch::light_fence();  // pairs with the heavy fence in copies
         if (!wanted.load(std::memory_order_acquire)) [[likely]] break;
         busy.store(false, std::memory_order_release);
         for (arch::backoff wait; wanted.load(std::memory_order_relaxed);) wait();
@@ -113,18 +110,36 @@ class sharded {
       if (!used.load(std::memory_order_relaxed)) used.store(true, std::memory_order_release);
     }
     void leave() noexcept { busy.store(false, std::memory_order_release); }
-
-    T copy() {
-      wanted.store(true, std::memory_order_relaxed);
-      struct done {
-        cell& c;
-        ~done() { c.wanted.store(false, std::memory_order_release); }
-      } const at_end{*this};
-      arch::heavy_fence();  // pairs with the light fence in enter
-      for (arch::backoff wait; busy.load(std::memory_order_acquire);) wait();
-      return value;
-    }
   };
+
+  /// The Ts of all threads at one moment: all cells are held before the first is copied.
+  std::vector<T> copies() const {
+    const std::scoped_lock one_at_a_time(folding_);
+    struct held_cells {
+      std::vector<cell*> all;
+      ~held_cells() {
+        for (cell* c : all) c->wanted.store(false, std::memory_order_release);
+      }
+    } held;
+    // Again until no more cells turn up: an update in a cell that was made meanwhile may have been followed by one in a
+    // cell that was not held yet. With the last round all were held before it began, so neither is possible any more.
+    for (std::size_t before = static_cast<std::size_t>(-1); before != held.all.size();) {
+      before = held.all.size();
+      cells_.for_each([&](cell& c) {
+        if (c.wanted.load(std::memory_order_relaxed)) return;
+        held.all.push_back(&c);
+        c.wanted.store(true, std::memory_order_relaxed);
+      });
+      if (before != held.all.size()) arch::heavy_fence();  // pairs with the light fence in enter
+    }
+    std::vector<T> taken;
+    taken.reserve(held.all.size());
+    for (cell* c : held.all) {
+      for (arch::backoff wait; c->busy.load(std::memory_order_acquire);) wait();
+      if (c->used.load(std::memory_order_acquire)) taken.push_back(c->value);
+    }
+    return taken;
+  }
 
   shards::per_thread<cell> cells_;
   mutable std::mutex folding_;
