@@ -21,7 +21,7 @@ namespace gofer {
 /// How a fiber is to be.
 struct go_options {
   /// Shown wherever the fiber is reported; the first 31 bytes are kept.
-  std::string_view name;
+  std::string_view name = {};
   /// Bytes of address space for its stack, rounded up to a power of two; 0: as the runtime's options say.
   std::size_t stack_size = 0;
 };

@@ -48,8 +48,8 @@ struct task_result {
   /// What the error says; empty if it is ok.
   std::string message() const;
 
-  std::optional<R> returned_;
-  std::exception_ptr error_;
+  std::optional<R> returned_ = {};
+  std::exception_ptr error_ = {};
 };
 
 namespace tasks {
@@ -121,7 +121,7 @@ struct pool_work<Task, void> {
 template <class Task, class R>
 class typed_job final : public job {
  public:
-  typed_job(std::shared_ptr<pool_work<Task, R>> work, Task task) : task(std::move(task)), work_(std::move(work)) {}
+  typed_job(std::shared_ptr<pool_work<Task, R>> work, Task t) : task(std::move(t)), work_(std::move(work)) {}
 
   std::exception_ptr attempt(std::stop_token stop) noexcept override {
     try {
@@ -211,20 +211,20 @@ class pool_base {
   /// Accepts no more tasks, blocks until every accepted one is finished, and closes the results. Submitters that wait get
   /// pool_stopped. May be called again, and by several at once; throws std::logic_error in a task of this pool, which
   /// would wait for itself.
-  void drain() { core_->drain({}); }
+  void drain() { kept()->drain({}); }
   /// The same within a limit. False: the time was up or a stop requested, and stop() was done instead.
   template <class Rep, class Period>
   bool drain_for(std::chrono::duration<Rep, Period> d) {
-    return core_->drain({.deadline = sched::deadline_after(d)});
+    return kept()->drain({.deadline = sched::deadline_after(d)});
   }
-  bool drain(std::stop_token stop) { return core_->drain({.stop = std::move(stop)}); }
+  bool drain(std::stop_token stop) { return kept()->drain({.stop = std::move(stop)}); }
 
   /// Accepts no more tasks, discards those that wait, requests a stop of those that run, and blocks until they have
   /// returned. Each discarded task's result is the error task_discarded.
-  void stop() { core_->stop(); }
+  void stop() { kept()->stop(); }
 
   /// Blocks until nothing is queued or running. Goes on accepting, so that may not last.
-  void wait_idle() { core_->wait_idle(); }
+  void wait_idle() { kept()->wait_idle(); }
 
   /// Sets the bounds for the number of workers, as in the options. Throws std::invalid_argument if max < min.
   void resize(std::size_t min_workers, std::size_t max_workers) { core_->resize(min_workers, max_workers); }
@@ -237,6 +237,11 @@ class pool_base {
   ~pool_base() { core_->stop(); }
 
   std::shared_ptr<pool_core> core_;
+
+ private:
+  /// Whoever waits keeps the pool's inside: the one who receives the last result may destroy the pool while a drain, in
+  /// another fiber, has yet to return.
+  std::shared_ptr<pool_core> kept() const { return core_; }
 };
 
 }  // namespace tasks
