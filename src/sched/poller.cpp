@@ -41,13 +41,17 @@ std::uint32_t poll_side::wait(const char* reason, const wait_limit& limit) noexc
   return outcome;
 }
 
-void poll_side::notify() noexcept {
+void poll_side::notify() noexcept { release(true); }
+
+void poll_side::nudge() noexcept { release(false); }
+
+void poll_side::release(bool remember) noexcept {
   waiter* claimed = nullptr;
   {
     const std::scoped_lock hold(lock_);
     if (waiting_ != nullptr && waiting_->claim(waiter::woken)) {
       claimed = waiting_;
-    } else {
+    } else if (remember) {
       ready_ = true;
     }
     waiting_ = nullptr;

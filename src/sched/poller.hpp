@@ -26,8 +26,13 @@ class poll_side {
   /// Lets a present or the next `wait` through.
   void notify() noexcept;
 
+  /// Lets a present `wait` through.
+  void nudge() noexcept;
+
  private:
   friend class poller;
+  void release(bool remember) noexcept;
+
   arch::spin_lock lock_;
   bool ready_ = false;
   waiter* waiting_ = nullptr;
@@ -82,8 +87,8 @@ class poller {
 
   /// True: the caller has the place, and may `wait`.
   bool enter(thread& t) noexcept {
-    thread* nobody = nullptr;
-    return sleeper_.compare_exchange_strong(nobody, &t, std::memory_order_acq_rel);
+    thread* none = nullptr;
+    return sleeper_.compare_exchange_strong(none, &t, std::memory_order_acq_rel);
   }
 
   /// After `wait`. False: somebody has taken the caller for work; `vacate` follows once it is out of reach.

@@ -1,0 +1,83 @@
+#include "net/socket.hpp"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+#include "sched/runtime.hpp"
+
+namespace gofer::net {
+namespace {
+
+sched::poll_record* watch(int descriptor) {
+  try {
+    return sched::runtime::get().network.open(descriptor);
+  } catch (...) {
+    ::close(descriptor);
+    throw;
+  }
+}
+
+}  // namespace
+
+socket::socket(int descriptor, const endpoint& remote)
+    : descriptor_(descriptor), remote_(remote), record_(watch(descriptor)) {}
+
+bool socket::enter() noexcept {
+  std::uint32_t seen = uses_.load(std::memory_order_relaxed);
+  while ((seen & closed) == 0) {
+    if (uses_.compare_exchange_weak(seen, seen + one_use, std::memory_order_acquire, std::memory_order_relaxed)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void socket::leave() noexcept {
+  if (uses_.fetch_sub(one_use, std::memory_order_acq_rel) != (one_use | closed)) return;
+  sched::runtime::get().network.close(descriptor_, record_);
+  ::close(descriptor_);
+}
+
+bool socket::wait(direction d, const char* reason, std::error_code& error) noexcept {
+  const std::atomic<sched::time_point>& limit = deadline_[static_cast<int>(d)];
+  const sched::time_point deadline = limit.load(std::memory_order_acquire);
+  const bool in_time = (uses_.load(std::memory_order_acquire) & closed) == 0 &&
+                       side(d).wait(reason, {.deadline = deadline}) == sched::waiter::woken;
+  if ((uses_.load(std::memory_order_acquire) & closed) != 0) {
+    error = std::make_error_code(std::errc::operation_canceled);
+    return false;
+  }
+  if (in_time || deadline != limit.load(std::memory_order_acquire)) return true;
+  error = std::make_error_code(std::errc::timed_out);
+  return false;
+}
+
+void socket::set_deadline(direction d, sched::time_point at) noexcept {
+  deadline_[static_cast<int>(d)].store(at, std::memory_order_release);
+  side(d).nudge();  // whoever waits looks at it again
+}
+
+void socket::close() noexcept {
+  if ((uses_.fetch_or(closed, std::memory_order_acq_rel) & closed) != 0) return;
+  record_->readable.notify();
+  record_->writable.notify();
+  leave();
+}
+
+std::string socket::local_address() noexcept {
+  endpoint local;
+  std::error_code error;
+  run_now(error, [&](int descriptor) -> ssize_t { return ::getsockname(descriptor, local.get(), &local.length); });
+  return error ? "" : to_string(local);
+}
+
+void socket::disable_delay() noexcept {
+  std::error_code ignored;
+  run_now(ignored, [](int descriptor) -> ssize_t {
+    const int yes = 1;
+    return ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+  });
+}
+
+}  // namespace gofer::net

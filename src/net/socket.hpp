@@ -1,0 +1,111 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <system_error>
+
+#include <gofer/mutex.hpp>
+
+#include "net/address.hpp"
+#include "sched/poller.hpp"
+
+namespace gofer::net {
+
+/// An open descriptor that fibers wait for. Its number is given back to the system only when nobody is in a call that
+/// uses it, so that it never stands for another connection there.
+class socket {
+ public:
+  /// Takes over a non-blocking descriptor, also if it throws.
+  socket(int descriptor, const endpoint& remote);
+  socket(const socket&) = delete;
+  socket& operator=(const socket&) = delete;
+  ~socket() { close(); }
+
+  enum class direction { read, write };
+
+  /// Calls `call(descriptor)`, a system call, until it succeeds; waits whenever it would have to. -1 with an error.
+  template <class Call>
+  ssize_t run(direction d, const char* reason, std::error_code& error, Call call) noexcept {
+    const use in(*this);
+    if (!in) return fail(error, std::errc::operation_canceled);
+    const std::scoped_lock hold(turn_[static_cast<int>(d)]);
+    for (;;) {
+      const ssize_t result = call(descriptor_);
+      const int number = errno;
+      if (result >= 0) {
+        error.clear();
+        return result;
+      }
+      if (number == EINTR) continue;
+      if (number != EAGAIN && number != EINPROGRESS) {
+        error.assign(number, std::system_category());
+        return -1;
+      }
+      if (!wait(d, reason, error)) return -1;
+    }
+  }
+
+  /// The same without waiting: EAGAIN is an error like others.
+  template <class Call>
+  ssize_t run_now(std::error_code& error, Call call) noexcept {
+    const use in(*this);
+    if (!in) return fail(error, std::errc::operation_canceled);
+    const ssize_t result = call(descriptor_);
+    const int number = errno;
+    error.assign(result >= 0 ? 0 : number, std::system_category());
+    return result;
+  }
+
+  void set_deadline(direction d, sched::time_point at) noexcept;
+  void close() noexcept;
+  const endpoint& remote() const noexcept { return remote_; }
+  std::string local_address() noexcept;
+
+  /// Small writes leave at once instead of waiting for the answer to the one before (TCP_NODELAY).
+  void disable_delay() noexcept;
+
+ private:
+  /// Keeps the descriptor open while it lives; false if it is closed already.
+  class use {
+   public:
+    explicit use(socket& s) noexcept : socket_(s.enter() ? &s : nullptr) {}
+    use(const use&) = delete;
+    use& operator=(const use&) = delete;
+    ~use() {
+      if (socket_ != nullptr) socket_->leave();
+    }
+    explicit operator bool() const noexcept { return socket_ != nullptr; }
+
+   private:
+    socket* socket_;
+  };
+
+  static constexpr std::uint32_t closed = 1;
+  static constexpr std::uint32_t one_use = 2;
+
+  static ssize_t fail(std::error_code& error, std::errc code) noexcept {
+    error = std::make_error_code(code);
+    return -1;
+  }
+  bool enter() noexcept;
+  void leave() noexcept;
+  sched::poll_side& side(direction d) noexcept {
+    return d == direction::read ? record_->readable : record_->writable;
+  }
+  bool wait(direction d, const char* reason, std::error_code& error) noexcept;
+
+  const int descriptor_;
+  const endpoint remote_;
+  sched::poll_record* record_;
+  std::atomic<std::uint32_t> uses_{one_use};  // `closed`, and one_use for being open and for each call under way
+  // By direction:
+  std::atomic<sched::time_point> deadline_[2]{sched::no_deadline, sched::no_deadline};
+  mutex turn_[2];
+};
+
+}  // namespace gofer::net
