@@ -1,0 +1,175 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+/// HTTP/1.1 servers of straight-line handlers, each in a fiber.
+///
+///     gofer::http::server server({.address = "127.0.0.1:8080"});
+///     server.handle("GET /hello/{name}", [](gofer::http::request& q, gofer::http::response& r) {
+///       r.write("Hello, " + q.path_value("name") + "\n");
+///     });
+///     server.serve();
+namespace gofer::http {
+
+class session;
+class server_core;
+
+/// Names with values, in order.
+using field_list = std::vector<std::pair<std::string, std::string>>;
+
+/// What a client asks. Looking up what is not there gives an empty string.
+class request {
+ public:
+  const std::string& method() const noexcept { return method_; }
+  /// As it came: "/a%20b?x=1".
+  const std::string& target() const noexcept { return target_; }
+  /// Decoded, without the query, "." and ".." resolved: "/a b".
+  const std::string& path() const noexcept { return path_; }
+  /// The first value of a name in the query, decoded.
+  const std::string& query(std::string_view name) const noexcept;
+  /// What the pattern's {name} stands for.
+  const std::string& path_value(std::string_view name) const noexcept;
+  /// The first field of that name, whatever its case.
+  const std::string& header(std::string_view name) const noexcept;
+  const field_list& headers() const noexcept { return fields_; }
+  /// All of it, chunks put together.
+  const std::string& body() const noexcept { return body_; }
+  const std::string& remote_address() const noexcept { return remote_address_; }
+  /// A stop is requested when the connection breaks or the server's shutdown has run out of grace.
+  std::stop_token token() const noexcept { return token_; }
+
+ private:
+  friend class session;
+  friend class request_parser;
+
+  std::string method_;
+  std::string target_;
+  std::string path_;
+  std::string body_;
+  std::string remote_address_;
+  field_list fields_;
+  field_list query_;
+  field_list path_values_;
+  std::stop_token token_;
+};
+
+/// What a handler answers: 200 with an empty body unless it says otherwise. Sent as a whole when the handler has
+/// returned, or as it is written from `flush` on.
+class response {
+ public:
+  /// Throws std::invalid_argument for codes outside of 200 to 599, std::logic_error once the head has been sent.
+  response& status(int code);
+  int status() const noexcept { return status_; }
+
+  /// Sets a field, in place of one of that name. What frames the message (Content-Length, Transfer-Encoding, Connection)
+  /// is the server's to set. Throws std::invalid_argument for names and values that may not be in a header, such as those
+  /// with a line end; std::logic_error once the head has been sent.
+  response& header(std::string_view name, std::string_view value);
+
+  /// Adds to the body. While streaming blocks until the system has taken it, and throws std::system_error when the
+  /// client is gone.
+  response& write(std::string_view part);
+
+  /// Sends the head, and what was written so far; what is written from then on is sent at once.
+  void flush();
+
+ private:
+  friend class session;
+  explicit response(session& s) noexcept : session_(&s) {}
+  void check_head_unsent(const char* operation) const;
+
+  session* session_;
+  int status_ = 200;
+  bool streaming_ = false;
+  field_list fields_;
+  std::string body_;
+};
+
+/// Answers a request. What it throws is answered with 500 and reported on stderr, naming the request.
+using handler = std::function<void(request&, response&)>;
+
+struct server_options {
+  std::string address = "127.0.0.1:8080";
+  /// 0: a handler runs in its connection's fiber. Else handlers run in a pool of so many workers, and when its queue is
+  /// full a request is answered with 503 at once.
+  std::size_t workers = 0;
+  std::size_t queue_capacity = 100;
+  /// Further ones are answered with 503 and closed.
+  std::size_t max_connections = 10000;
+  /// For a request's head, from its first byte; for the first one of a connection from its start. Then 408.
+  std::chrono::nanoseconds header_timeout = std::chrono::seconds(5);
+  /// For a request's body. Then 408.
+  std::chrono::nanoseconds read_timeout = std::chrono::seconds(30);
+  /// For each part of an answer to be taken by the system. Then the connection is closed.
+  std::chrono::nanoseconds write_timeout = std::chrono::seconds(30);
+  /// Between requests. Then the connection is closed.
+  std::chrono::nanoseconds idle_timeout = std::chrono::seconds(60);
+  /// Beyond it 431, and 413 for the body.
+  std::size_t max_header_bytes = 16384;
+  std::size_t max_body_bytes = std::size_t{1} << 20;
+};
+
+/// One consistent look.
+struct server_stats {
+  std::uint64_t accepted = 0;      // connections
+  std::uint64_t connections = 0;   // of these, open
+  std::uint64_t requests = 0;      // that reached a handler, or would have if there were one
+  std::uint64_t active = 0;        // of these, not answered yet
+  std::uint64_t errors = 0;        // of these, answered with 500 or above
+  std::uint64_t refused = 0;       // requests that could not be read as one: 400, 408, 413, 431 and so on
+  std::uint64_t overloaded = 0;    // connections and requests answered with 503 for want of room
+};
+
+/// Serves HTTP/1.1 and 1.0: keep-alive, pipelining, sized and chunked bodies.
+///
+/// Patterns are Go 1.22's: "GET /api/resource/{id}", "/static/{path...}", "/exact/{$}", and "/tree/" for all below. GET
+/// covers HEAD; without a method all are meant. The most specific pattern wins, whatever the order of registration. What
+/// no pattern knows is answered with 404, with 405 if another method is known, OPTIONS with the methods.
+class server {
+ public:
+  explicit server(server_options options = {});
+  server(const server&) = delete;
+  server& operator=(const server&) = delete;
+  /// shutdown(0s), then waits for handlers that still run.
+  ~server();
+
+  /// To be called before `start`. Throws std::invalid_argument for a pattern that cannot be read, or that overlaps with
+  /// another without being more or less specific.
+  void handle(std::string_view pattern, handler h);
+
+  /// Begins to listen, and returns. Throws std::system_error, std::invalid_argument for the address; std::logic_error if
+  /// it was started before.
+  void start();
+
+  /// Starts unless that is done, and blocks until a shutdown is over.
+  void serve();
+
+  /// Stops accepting, lets every request that has begun to come in be answered, closes idle connections. What is not
+  /// finished within `grace` is cut off: its token is requested to stop and its connection closed. Returns true if nothing
+  /// was cut off. May be called from anywhere but a handler, and again.
+  template <class Rep, class Period>
+  bool shutdown(std::chrono::duration<Rep, Period> grace) {
+    return shutdown_within(std::chrono::ceil<std::chrono::nanoseconds>(grace));
+  }
+
+  /// Where it listens, with the real port; the address of the options before `start`.
+  std::string address() const;
+
+  server_stats stats() const;
+
+ private:
+  bool shutdown_within(std::chrono::nanoseconds grace);
+
+  std::shared_ptr<server_core> core_;
+};
+
+}  // namespace gofer::http

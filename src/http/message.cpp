@@ -1,0 +1,99 @@
+// What handlers see: request and response.
+
+#include <algorithm>
+#include <stdexcept>
+
+#include <gofer/http.hpp>
+
+#include "http/session.hpp"
+
+namespace gofer::http {
+namespace {
+
+const std::string nothing;
+
+char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+bool same_name(std::string_view a, std::string_view b) noexcept {
+  return std::ranges::equal(a, b, {}, lower, lower);
+}
+
+const std::string& find(const field_list& fields, std::string_view name) noexcept {
+  const auto found = std::ranges::find(fields, name, [](const auto& f) { return std::string_view(f.first); });
+  return found == fields.end() ? nothing : found->second;
+}
+
+/// RFC 9110, section 5.6.2.
+bool is_token(std::string_view text) noexcept {
+  return !text.empty() && std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+  });
+}
+
+bool is_field_value(std::string_view text) noexcept {
+  return std::ranges::none_of(text, [](char c) { return (c >= 0 && c < ' ' && c != '\t') || c == 0x7f; });
+}
+
+}  // namespace
+
+const std::string& request::query(std::string_view name) const noexcept { return find(query_, name); }
+
+const std::string& request::path_value(std::string_view name) const noexcept { return find(path_values_, name); }
+
+const std::string& request::header(std::string_view name) const noexcept {
+  const auto found = std::ranges::find_if(fields_, [&](const auto& f) { return same_name(f.first, name); });
+  return found == fields_.end() ? nothing : found->second;
+}
+
+void response::check_head_unsent(const char* operation) const {
+  if (streaming_) throw std::logic_error(std::string("http::response::") + operation + ": the head has been sent");
+}
+
+response& response::status(int code) {
+  check_head_unsent("status");
+  if (code < 200 || code > 599) {
+    throw std::invalid_argument("http::response::status: " + std::to_string(code) + " is not from 200 to 599");
+  }
+  status_ = code;
+  return *this;
+}
+
+response& response::header(std::string_view name, std::string_view value) {
+  check_head_unsent("header");
+  if (!is_token(name)) {
+    throw std::invalid_argument("http::response::header: \"" + std::string(name) + "\" cannot be a field's name");
+  }
+  if (!is_field_value(value)) {
+    throw std::invalid_argument("http::response::header: the value of " + std::string(name) +
+                                " has a line end or another control character");
+  }
+  for (const std::string_view framing : {"content-length", "transfer-encoding", "connection"}) {
+    if (same_name(name, framing)) {
+      throw std::invalid_argument("http::response::header: " + std::string(name) + " is set by the server");
+    }
+  }
+  const auto found = std::ranges::find_if(fields_, [&](const auto& f) { return same_name(f.first, name); });
+  if (found != fields_.end()) {
+    found->second = value;
+  } else {
+    fields_.emplace_back(name, value);
+  }
+  return *this;
+}
+
+response& response::write(std::string_view part) {
+  if (streaming_) {
+    session_->stream(part);
+  } else {
+    body_ += part;
+  }
+  return *this;
+}
+
+void response::flush() {
+  if (streaming_) return;
+  session_->begin_stream(*this);
+}
+
+}  // namespace gofer::http

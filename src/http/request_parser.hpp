@@ -1,0 +1,62 @@
+#pragma once
+
+#include <boost/beast/http/basic_parser.hpp>
+#include <cstddef>
+#include <string_view>
+
+#include <gofer/http.hpp>
+
+namespace gofer::http {
+
+/// Why a request is refused: the status of the answer, and a sentence for its body. 0: it is not.
+struct refusal {
+  int status = 0;
+  const char* why = "";
+
+  explicit operator bool() const noexcept { return status != 0; }
+};
+
+/// Reads one request, on Boost.Beast's parser.
+class request_parser final : private boost::beast::http::basic_parser<true> {
+  using base = boost::beast::http::basic_parser<true>;
+
+ public:
+  request_parser(request& into, std::size_t max_header_bytes, std::size_t max_body_bytes);
+
+  /// Takes what it can of `bytes`; returns how many. The rest has to be given again, with more behind it. `why` is set
+  /// when the request is refused.
+  std::size_t take(std::string_view bytes, refusal& why);
+
+  bool has_head() const { return base::is_header_done(); }
+  bool complete() const { return base::is_done(); }
+  /// The client waits for a word before it sends the body.
+  bool expects_continue() const noexcept { return expects_continue_; }
+  bool keep_alive() const { return base::keep_alive(); }
+  bool http_1_0() const noexcept { return http_1_0_; }
+
+ private:
+  using string_view = boost::beast::string_view;
+  using error_code = boost::beast::error_code;
+  using verb = boost::beast::http::verb;
+  using field = boost::beast::http::field;
+
+  void on_request_impl(verb v, string_view method, string_view target, int version, error_code& ec) override;
+  void on_response_impl(int code, string_view reason, int version, error_code& ec) override;
+  void on_field_impl(field f, string_view name, string_view value, error_code& ec) override;
+  void on_header_impl(error_code& ec) override;
+  void on_body_init_impl(const boost::optional<std::uint64_t>& length, error_code& ec) override;
+  std::size_t on_body_impl(string_view body, error_code& ec) override;
+  void on_chunk_header_impl(std::uint64_t size, string_view extensions, error_code& ec) override;
+  std::size_t on_chunk_body_impl(std::uint64_t left, string_view body, error_code& ec) override;
+  void on_finish_impl(error_code& ec) override;
+
+  void refuse(int status, const char* why, error_code& ec);
+
+  request& request_;
+  refusal refused_;
+  std::size_t hosts_ = 0;
+  bool expects_continue_ = false;
+  bool http_1_0_ = false;
+};
+
+}  // namespace gofer::http

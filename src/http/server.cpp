@@ -1,0 +1,208 @@
+#include <cstdio>
+#include <mutex>
+#include <stdexcept>
+
+#include <gofer/go.hpp>
+#include <gofer/http.hpp>
+
+#include "http/server_core.hpp"
+
+namespace gofer::http {
+namespace {
+
+constexpr std::size_t most_turned_away = 64;  // at once; more are just closed
+constexpr std::chrono::milliseconds pause_after_error{100};
+constexpr std::chrono::seconds cut_off_time{1};
+
+}  // namespace
+
+void server_core::start() {
+  const std::scoped_lock hold(lock_);
+  if (started_) throw std::logic_error("http::server::start: the server on " + address_ + " was started already");
+  listener_.emplace(net::listener::listen(options.address));
+  address_ = listener_->address();
+  if (options.workers != 0) {
+    workers.emplace(worker_pool_options{.name = "http",
+                                        .min_workers = options.workers,
+                                        .queue_capacity = options.queue_capacity,
+                                        .when_full = overflow::reject});
+  }
+  started_ = true;
+  ++session_count_;  // the accepting fiber counts, so that nothing of the server goes before it
+  go(go_options{.name = "http accept"}, [self = shared_from_this()] { self->accept_connections(); });
+}
+
+void server_core::accept_connections() noexcept {
+  while (!stopping()) {
+    try {
+      take_on(listener_->accept());
+    } catch (const std::system_error& e) {
+      if (e.code() == std::errc::operation_canceled) break;
+      std::fprintf(stderr, "gofer: http: %s\n", e.what());
+      sleep_for(pause_after_error);
+    }
+  }
+  const std::scoped_lock hold(lock_);
+  --session_count_;
+  changed_.notify_all();
+}
+
+/// Starts a session's fiber.
+void server_core::take_on(net::connection c) noexcept {
+  bool welcome = true;
+  {
+    const std::scoped_lock hold(lock_);
+    welcome = session_count_ - turned_away_ <= options.max_connections;  // the accepting fiber is one of them
+    if (!welcome && turned_away_ == most_turned_away) return;
+    ++session_count_;
+    if (!welcome) ++turned_away_;
+  }
+  counted.local([&](counters& n) {
+    ++n.accepted;
+    n.overloaded += welcome ? 0 : 1;
+  });
+  try {
+    go(go_options{.name = "http"}, [self = shared_from_this(), c = std::move(c), welcome]() mutable {
+      self->run_session(std::move(c), welcome);
+    });
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "gofer: http: cannot serve a connection: %s\n", e.what());
+    counted.local([](counters& n) { ++n.closed; });
+    const std::scoped_lock hold(lock_);
+    --session_count_;
+    if (!welcome) --turned_away_;
+    changed_.notify_all();
+  }
+}
+
+void server_core::run_session(net::connection c, bool welcome) noexcept {
+  {
+    session s(*this, std::move(c));
+    link(s);
+    if (welcome) {
+      s.serve();
+    } else {
+      s.turn_away();
+    }
+    unlink(s);
+  }
+  counted.local([](counters& n) { ++n.closed; });
+  const std::scoped_lock hold(lock_);
+  --session_count_;
+  if (!welcome) --turned_away_;
+  changed_.notify_all();
+}
+
+void server_core::link(session& s) {
+  const std::scoped_lock hold(lock_);
+  s.next = sessions_;
+  if (sessions_ != nullptr) sessions_->previous = &s;
+  sessions_ = &s;
+  if (cutting_off_) s.cut_off();  // no handler has begun
+}
+
+void server_core::unlink(session& s) {
+  const std::scoped_lock hold(lock_);
+  if (s.next != nullptr) s.next->previous = s.previous;
+  (s.previous != nullptr ? s.previous->next : sessions_) = s.next;
+}
+
+bool server_core::shut_down(std::chrono::nanoseconds grace) {
+  const sched::time_point deadline = sched::deadline_after(grace);
+  std::unique_lock hold(lock_);
+  const bool running = started_;
+  started_ = true;
+  hold.unlock();
+  stopping_.store(true, std::memory_order_seq_cst);
+  if (running) {
+    try {  // what has connected already may have a request on its way
+      while (net::connection c = listener_->try_accept()) take_on(std::move(c));
+    } catch (const std::system_error&) {
+      // closed by another shutdown, or out of descriptors: nothing to be saved
+    }
+    listener_->close();
+  }
+  hold.lock();
+  for (session* s = sessions_; s != nullptr; s = s->next) s->look_up();
+  const auto over = [&] { return session_count_ == 0; };
+  const bool in_time = changed_.wait_until(hold, deadline, over);
+  if (!in_time) {
+    cutting_off_ = true;
+    std::vector<std::stop_source> cut;
+    for (session* s = sessions_; s != nullptr; s = s->next) cut.push_back(s->cut_off());
+    hold.unlock();
+    for (std::stop_source& each : cut) each.request_stop();  // runs users' callbacks
+    hold.lock();
+    changed_.wait_for(hold, cut_off_time, over);
+  }
+  shut_down_ = true;
+  changed_.notify_all();
+  return in_time;
+}
+
+void server_core::wait_for_sessions() {
+  std::unique_lock hold(lock_);
+  changed_.wait(hold, [&] { return session_count_ == 0; });
+}
+
+void server_core::wait_until_shut_down() {
+  std::unique_lock hold(lock_);
+  changed_.wait(hold, [&] { return shut_down_; });
+}
+
+bool server_core::started() const {
+  const std::scoped_lock hold(lock_);
+  return started_;
+}
+
+std::string server_core::address() const {
+  const std::scoped_lock hold(lock_);
+  return address_.empty() ? options.address : address_;
+}
+
+server_stats server_core::stats() const {
+  const counters sum = counted.fold(counters{}, [](counters a, const counters& b) {
+    a.accepted += b.accepted;
+    a.closed += b.closed;
+    a.requests += b.requests;
+    a.answered += b.answered;
+    a.errors += b.errors;
+    a.refused += b.refused;
+    a.overloaded += b.overloaded;
+    return a;
+  });
+  return {.accepted = sum.accepted,
+          .connections = sum.accepted - sum.closed,
+          .requests = sum.requests,
+          .active = sum.requests - sum.answered,
+          .errors = sum.errors,
+          .refused = sum.refused,
+          .overloaded = sum.overloaded};
+}
+
+server::server(server_options options) : core_(std::make_shared<server_core>(std::move(options))) {}
+
+server::~server() {
+  core_->shut_down(std::chrono::nanoseconds(0));
+  if (!sched::stopped()) core_->wait_for_sessions();  // after main no handler runs any more
+}
+
+void server::handle(std::string_view pattern, handler h) {
+  if (core_->started()) throw std::logic_error("http::server::handle: the server was started already");
+  core_->routes.add(pattern, std::move(h));
+}
+
+void server::start() { core_->start(); }
+
+void server::serve() {
+  if (!core_->started()) start();
+  core_->wait_until_shut_down();
+}
+
+bool server::shutdown_within(std::chrono::nanoseconds grace) { return core_->shut_down(grace); }
+
+std::string server::address() const { return core_->address(); }
+
+server_stats server::stats() const { return core_->stats(); }
+
+}  // namespace gofer::http

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include <gofer/condition_variable.hpp>
+#include <gofer/http.hpp>
+#include <gofer/mutex.hpp>
+#include <gofer/net.hpp>
+#include <gofer/sharded.hpp>
+#include <gofer/worker_pool.hpp>
+
+#include "http/router.hpp"
+#include "http/session.hpp"
+
+namespace gofer::http {
+
+/// What a server is behind its handle; shared with its fibers.
+class server_core : public std::enable_shared_from_this<server_core> {
+ public:
+  struct counters {
+    std::uint64_t accepted = 0, closed = 0, requests = 0, answered = 0, errors = 0, refused = 0, overloaded = 0;
+  };
+
+  explicit server_core(server_options o) : options(std::move(o)) {}
+
+  void start();
+  void wait_until_shut_down();
+  bool shut_down(std::chrono::nanoseconds grace);
+  void wait_for_sessions();
+  std::string address() const;
+  bool started() const;
+  server_stats stats() const;
+
+  /// No more requests are waited for.
+  bool stopping() const noexcept { return stopping_.load(std::memory_order_seq_cst); }
+
+  const server_options options;
+  router routes;                        // not changed once started
+  std::optional<worker_pool<>> workers;
+  sharded<counters> counted;
+
+ private:
+  void accept_connections() noexcept;
+  void take_on(net::connection c) noexcept;
+  void run_session(net::connection c, bool welcome) noexcept;
+  void link(session& s);
+  void unlink(session& s);
+
+  std::optional<net::listener> listener_;
+  std::string address_;
+  std::atomic<bool> stopping_{false};
+
+  mutable mutex lock_;
+  condition_variable changed_;
+  // Guarded by lock_:
+  bool started_ = false;
+  bool cutting_off_ = false;
+  bool shut_down_ = false;
+  session* sessions_ = nullptr;
+  std::size_t session_count_ = 0;  // also of those whose fiber has not begun
+  std::size_t turned_away_ = 0;    // of these, connections beyond the limit that are being told so
+};
+
+}  // namespace gofer::http

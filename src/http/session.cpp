@@ -1,0 +1,325 @@
+#include "http/session.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <span>
+
+#include "http/server_core.hpp"
+#include "http/status.hpp"
+#include "http/target.hpp"
+
+namespace gofer::http {
+namespace {
+
+constexpr std::size_t first_buffer = 4096;
+// A client that is sent away may still be sending; what it sends is read for so long, and so much of it, because a reset
+// could overtake the answer.
+constexpr std::chrono::seconds linger_time{1};
+constexpr std::size_t linger_bytes = std::size_t{1} << 20;
+
+}  // namespace
+
+session::session(server_core& core, net::connection c)
+    : core_(core), connection_(std::move(c)), buffer_(first_buffer) {
+  request_.remote_address_ = connection_.remote_address();
+  request_.token_ = stop_.get_token();
+}
+
+void session::serve() noexcept {
+  try {
+    while (read_request() && answer()) {
+    }
+  } catch (const std::exception& e) {
+    report(e.what());  // out of memory, for one
+  }
+  stop_.request_stop();
+  connection_.close();
+}
+
+void session::look_up() noexcept {
+  if (idle_.load(std::memory_order_seq_cst)) connection_.set_read_deadline(sched::time_point::min());
+}
+
+std::stop_source session::cut_off() noexcept {
+  connection_.close();
+  return stop_;
+}
+
+/// Reads something into the buffer. False, with an error or without one at the end of what the client sends.
+bool session::read_more(sched::time_point deadline, std::error_code& error) {
+  if (begin_ == end_) begin_ = end_ = 0;
+  if (end_ == buffer_.size()) {
+    std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(begin_), buffer_.end(), buffer_.begin());
+    end_ -= std::exchange(begin_, 0);
+    if (2 * end_ > buffer_.size()) buffer_.resize(2 * buffer_.size());
+  }
+  const auto room = std::as_writable_bytes(std::span(buffer_).subspan(end_));
+  for (;;) {
+    // Either the shutdown sees that we are idle and cuts this deadline short, or we see the shutdown.
+    connection_.set_read_deadline(deadline);
+    const bool last_look = idle_.load(std::memory_order_seq_cst) && core_.stopping();
+    if (last_look) connection_.set_read_deadline(sched::time_point::min());
+    const std::size_t got = connection_.read_some(room, error);
+    if (got != 0) {
+      end_ += got;
+      return true;
+    }
+    if (error != std::errc::timed_out || last_look || sched::now() >= deadline) return false;
+  }
+}
+
+/// Reads the next request. False: there will be none.
+bool session::read_request() {
+  parser_.emplace(request_, core_.options.max_header_bytes, core_.options.max_body_bytes);
+  idle_.store(begin_ == end_, std::memory_order_seq_cst);
+  sched::time_point deadline =
+      sched::deadline_after(first_ || begin_ != end_ ? core_.options.header_timeout : core_.options.idle_timeout);
+  bool in_body = false;
+  for (;;) {
+    if (begin_ != end_) {
+      refusal why;
+      const std::size_t taken = parser_->take(unread(), why);
+      begin_ += taken;
+      if (why) return refuse(why);
+      if (parser_->complete()) break;
+      if (!in_body && parser_->has_head()) {
+        in_body = true;
+        deadline = sched::deadline_after(core_.options.read_timeout);
+        if (begin_ == end_ && parser_->expects_continue()) write("HTTP/1.1 100 Continue\r\n\r\n");
+        if (broken_) return false;
+      }
+      if (taken != 0 && begin_ != end_) continue;
+      if (end_ - begin_ > core_.options.max_header_bytes) {
+        return refuse({.status = 400, .why = "a chunk's head or a trailer is too large"});
+      }
+    }
+    std::error_code error;
+    if (!read_more(deadline, error)) {
+      if (error == std::errc::timed_out && !idle_.load(std::memory_order_relaxed)) {
+        return refuse({.status = 408, .why = "the request did not come in time"});
+      }
+      return false;
+    }
+    if (idle_.load(std::memory_order_relaxed)) {
+      idle_.store(false, std::memory_order_seq_cst);
+      if (!first_) deadline = sched::deadline_after(core_.options.header_timeout);
+    }
+  }
+  first_ = false;
+  keep_alive_ = parser_->keep_alive();
+  return true;
+}
+
+bool session::refuse(refusal why) {
+  core_.counted.local([](server_core::counters& c) { ++c.refused; });
+  keep_alive_ = false;
+  response r(*this);
+  r.status(why.status).write(why.why).write("\n");
+  send(r);
+  linger();
+  return false;
+}
+
+void session::turn_away() noexcept {
+  try {
+    keep_alive_ = false;
+    response r(*this);
+    r.status(503).header("Retry-After", "1").write("too many connections\n");
+    send(r);
+    linger();
+  } catch (const std::exception& e) {
+    report(e.what());
+  }
+  connection_.close();
+}
+
+/// Answers the request that was read. False: the connection is to be closed.
+bool session::answer() {
+  core_.counted.local([](server_core::counters& c) { ++c.requests; });
+  response r(*this);
+  auto where = parse_target(request_.target_);
+  if (where) {
+    request_.path_ = where->path();
+    request_.query_ = std::move(where->query);
+    auto match = core_.routes.find(request_.method_, where->segments);
+    request_.path_values_ = std::move(match.values);
+    if (match.found != nullptr) {
+      call(*match.found, r);
+    } else {
+      answer_unrouted(match.allowed, r);
+    }
+  } else if (request_.target_ == "*" && request_.method_ == "OPTIONS") {
+    r.status(204);
+  } else {
+    r.status(400).write("the request's target is not a path\n");
+  }
+  const bool error = r.status() >= 500;
+  core_.counted.local([&](server_core::counters& c) {
+    ++c.answered;
+    c.errors += error ? 1 : 0;
+  });
+  if (!broken_) send(r);
+  return keep_alive_ && !broken_;
+}
+
+void session::answer_unrouted(const std::string& allowed, response& r) {
+  if (allowed.empty()) {
+    r.status(404).write("404 page not found\n");
+    return;
+  }
+  r.header("Allow", allowed + ", OPTIONS");
+  if (request_.method_ == "OPTIONS") {
+    r.status(204);
+  } else {
+    r.status(405).write("405 method not allowed\n");
+  }
+}
+
+/// Runs the handler, here or in a worker.
+void session::call(const handler& h, response& r) {
+  std::string failed;
+  try {
+    if (!core_.workers) {
+      h(request_, r);
+    } else {
+      future<void> done;
+      try {
+        done = core_.workers->submit([&] { h(request_, r); });
+      } catch (const queue_full&) {
+        core_.counted.local([](server_core::counters& c) { ++c.overloaded; });
+        r.status(503).header("Retry-After", "1").write("overloaded, try again later\n");
+        return;
+      }
+      done.get();
+    }
+    return;
+  } catch (const std::exception& e) {
+    failed = e.what();
+  } catch (...) {
+    failed = "an exception of unknown type";
+  }
+  if (broken_) return;  // the client went away while it was answered
+  report(failed.c_str());
+  if (r.streaming_) {
+    broken_ = true;  // the answer is not whole, and the client can tell only by the missing end
+    return;
+  }
+  r = response(*this);
+  r.status(500).write("500 internal server error\n");
+}
+
+void session::report(const char* what) const {
+  std::fprintf(stderr, "gofer: http: %s %s from %s: %s\n", request_.method_.c_str(), request_.target_.c_str(),
+               request_.remote_address_.c_str(), what);
+}
+
+bool session::may_have_body(const response& r) const noexcept {
+  return request_.method_ != "HEAD" && r.status_ != 204 && r.status_ != 304;
+}
+
+/// "Sun, 06 Nov 1994 08:49:37 GMT"
+const std::string& session::date() {
+  const std::time_t now = std::time(nullptr);
+  if (now == dated_) return date_;
+  dated_ = now;
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  static constexpr const char* days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  static constexpr const char* months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                           "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  char text[80];
+  std::snprintf(text, sizeof(text), "%s, %02d %s %04d %02d:%02d:%02d GMT", days[utc.tm_wday], utc.tm_mday,
+                months[utc.tm_mon], utc.tm_year + 1900, utc.tm_hour, utc.tm_min, utc.tm_sec);
+  return date_ = text;
+}
+
+void session::append_head(const response& r, std::string_view framing) {
+  if (core_.stopping()) keep_alive_ = false;
+  bool dated = false;
+  bool typed = false;
+  out_ += "HTTP/1.1 ";
+  out_ += std::to_string(r.status_);
+  out_ += ' ';
+  out_ += reason_phrase(r.status_);
+  for (const auto& [name, value] : r.fields_) {
+    dated = dated || name == "Date";
+    typed = typed || name == "Content-Type" || name == "content-type";
+    ((out_ += "\r\n") += name) += ": ";
+    out_ += value;
+  }
+  if (!dated) (out_ += "\r\nDate: ") += date();
+  if (!typed && r.status_ != 204 && r.status_ != 304) out_ += "\r\nContent-Type: text/plain; charset=utf-8";
+  out_ += framing;
+  if (!keep_alive_) {
+    out_ += "\r\nConnection: close";
+  } else if (parser_ && parser_->http_1_0()) {
+    out_ += "\r\nConnection: keep-alive";
+  }
+  out_ += "\r\n\r\n";
+}
+
+/// Sends what has not been sent of an answer.
+void session::send(response& r) {
+  out_.clear();
+  if (r.streaming_) {
+    if (may_have_body(r) && !parser_->http_1_0()) write("0\r\n\r\n");
+    return;
+  }
+  const bool sized = r.status_ != 204 && r.status_ != 304;
+  append_head(r, sized ? "\r\nContent-Length: " + std::to_string(r.body_.size()) : std::string());
+  if (may_have_body(r)) out_ += r.body_;
+  write(out_);
+}
+
+void session::begin_stream(response& r) {
+  out_.clear();
+  const bool chunked = may_have_body(r) && !parser_->http_1_0();
+  if (parser_->http_1_0()) keep_alive_ = false;  // the end of the connection is the end of the body
+  append_head(r, chunked ? "\r\nTransfer-Encoding: chunked" : "");
+  r.streaming_ = true;
+  write(out_);
+  const std::string body = std::move(r.body_);
+  if (may_have_body(r)) stream(body);
+}
+
+void session::stream(std::string_view part) {
+  if (!broken_ && !part.empty() && request_.method_ != "HEAD") {
+    if (parser_->http_1_0()) {
+      write(part);
+    } else {
+      char size[24];
+      std::snprintf(size, sizeof(size), "%zx\r\n", part.size());
+      out_.assign(size);
+      (out_ += part) += "\r\n";
+      write(out_);
+    }
+  }
+  if (broken_) {
+    throw std::system_error(std::make_error_code(std::errc::connection_reset),
+                            "http::response::write: the client " + request_.remote_address_ + " is gone");
+  }
+}
+
+void session::write(std::string_view bytes) {
+  if (broken_) return;
+  std::error_code error;
+  connection_.set_write_deadline(sched::deadline_after(core_.options.write_timeout));
+  connection_.write(std::as_bytes(std::span(bytes)), error);
+  if (!error) return;
+  broken_ = true;
+  stop_.request_stop();
+}
+
+void session::linger() noexcept {
+  connection_.shutdown_write();
+  connection_.set_read_deadline(sched::deadline_after(linger_time));
+  std::error_code error;
+  for (std::size_t seen = 0; seen < linger_bytes;) {
+    const std::size_t got = connection_.read_some(std::as_writable_bytes(std::span(buffer_)), error);
+    if (got == 0) return;
+    seen += got;
+  }
+}
+
+}  // namespace gofer::http

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <ctime>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <gofer/http.hpp>
+#include <gofer/net.hpp>
+
+#include "http/request_parser.hpp"
+
+namespace gofer::http {
+
+class server_core;
+
+/// One connection of a server, from accept to close, in a fiber of its own.
+class session {
+ public:
+  session(server_core& core, net::connection c);
+  session(const session&) = delete;
+  session& operator=(const session&) = delete;
+
+  /// Reads requests and answers them until one side is done.
+  void serve() noexcept;
+
+  /// Answers 503 and closes, without reading a request.
+  void turn_away() noexcept;
+
+  // For the server's shutdown, from other fibers and threads, while `serve` runs:
+  /// Ends the wait for a request that has not begun.
+  void look_up() noexcept;
+  /// Closes the connection; the handler is asked to stop by whoever gets the source.
+  std::stop_source cut_off() noexcept;
+
+  // For the response:
+  void begin_stream(response& r);
+  void stream(std::string_view part);
+
+  session* previous = nullptr;  // guarded by the server's lock
+  session* next = nullptr;      // likewise
+
+ private:
+  bool read_request();
+  bool read_more(sched::time_point deadline, std::error_code& error);
+  bool refuse(refusal why);
+  bool answer();
+  void call(const handler& h, response& r);
+  void answer_unrouted(const std::string& allowed, response& r);
+  void report(const char* what) const;
+  void send(response& r);
+  const std::string& date();
+  void append_head(const response& r, std::string_view framing);
+  bool may_have_body(const response& r) const noexcept;
+  void write(std::string_view bytes);
+  void linger() noexcept;
+  std::string_view unread() const noexcept { return {buffer_.data() + begin_, end_ - begin_}; }
+
+  server_core& core_;
+  net::connection connection_;
+  std::stop_source stop_;
+  request request_;
+  std::optional<request_parser> parser_;
+
+  // Bytes from the client that no request has taken yet: buffer_[begin_, end_).
+  std::vector<char> buffer_;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+
+  std::string out_;             // what is about to be written
+  std::time_t dated_ = 0;       // the second that date_ says
+  std::string date_;
+  bool first_ = true;           // no request has come yet
+  std::atomic<bool> idle_{true};  // no byte of the next request has come yet
+  bool keep_alive_ = true;
+  bool broken_ = false;         // a write failed: there is nobody to answer
+};
+
+}  // namespace gofer::http

@@ -1,0 +1,89 @@
+#include "http/target.hpp"
+
+#include <charconv>
+
+namespace gofer::http {
+namespace {
+
+std::optional<std::string> decode(std::string_view text, bool plus_is_space) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    char c = text[i];
+    if (c == '%') {
+      if (i + 2 >= text.size()) return std::nullopt;
+      unsigned code = 0;
+      const char* from = text.data() + i + 1;
+      if (std::from_chars(from, from + 2, code, 16).ptr != from + 2 || code == 0) return std::nullopt;
+      c = static_cast<char>(code);
+      i += 2;
+    } else if (c == '+' && plus_is_space) {
+      c = ' ';
+    } else if (c == '\0') {
+      return std::nullopt;
+    }
+    out.push_back(c);
+  }
+  return out;
+}
+
+std::string_view take_until(std::string_view& rest, char separator) {
+  const auto at = rest.find(separator);
+  const std::string_view taken = rest.substr(0, at);
+  rest.remove_prefix(at == std::string_view::npos ? rest.size() : at + 1);
+  return taken;
+}
+
+bool parse_path(std::string_view rest, std::vector<std::string>& segments) {
+  bool directory = true;  // the path ends in a slash, or in a dot segment
+  while (!rest.empty()) {
+    const bool last = rest.find('/') == std::string_view::npos;
+    auto segment = decode(take_until(rest, '/'), false);
+    if (!segment) return false;
+    directory = !last;
+    if (*segment == "..") {
+      if (segments.empty()) return false;
+      segments.pop_back();
+      directory = true;
+    } else if (*segment == ".") {
+      directory = true;
+    } else if (!segment->empty()) {
+      segments.push_back(*std::move(segment));
+    }
+  }
+  if (directory) segments.emplace_back();
+  return true;
+}
+
+}  // namespace
+
+std::string target::path() const {
+  std::string joined;
+  for (const std::string& s : segments) joined += "/" + s;
+  return joined;
+}
+
+std::optional<target> parse_target(std::string_view text) {
+  if (!text.starts_with('/')) {
+    const auto scheme = text.find("://");
+    if (scheme == std::string_view::npos) return std::nullopt;
+    text.remove_prefix(scheme + 3);
+    const auto path = text.find_first_of("/?");
+    text.remove_prefix(path == std::string_view::npos ? text.size() : path);
+  }
+  target parsed;
+  std::string_view query = text;
+  std::string_view path = take_until(query, '?');
+  if (path.starts_with('/')) path.remove_prefix(1);
+  if (!parse_path(path, parsed.segments)) return std::nullopt;
+  while (!query.empty()) {
+    std::string_view value = take_until(query, '&');
+    auto name = decode(take_until(value, '='), true);
+    auto decoded = decode(value, true);
+    if (!name || !decoded) return std::nullopt;
+    if (!name->empty()) parsed.query.emplace_back(*std::move(name), *std::move(decoded));
+  }
+  return parsed;
+}
+
+}  // namespace gofer::http

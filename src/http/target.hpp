@@ -1,0 +1,24 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace gofer::http {
+
+/// A request's target, taken apart.
+struct target {
+  /// Decoded; a path that ends in a slash has an empty last one. Never none.
+  std::vector<std::string> segments;
+  std::vector<std::pair<std::string, std::string>> query;
+
+  std::string path() const;
+};
+
+/// Reads "/path?query" and "http://host/path?query". Nothing for what is neither, for wrong percent-encodings, NUL
+/// bytes, and a ".." that leaves the root.
+std::optional<target> parse_target(std::string_view text);
+
+}  // namespace gofer::http
