@@ -1,0 +1,132 @@
+// gofer-web: the guide's concurrent web server, on real HTTP. Plays the guide's load against itself, then serves.
+
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <optional>
+#include <string>
+
+#include <gofer/gofer.hpp>
+#include <gofer/http.hpp>
+
+#include "load.hpp"
+#include "resource_service.hpp"
+
+namespace {
+
+constexpr int wrong_use = 2;
+
+struct options {
+  gofer::http::server_options server;
+  std::size_t workers = 5;
+  std::size_t queue = 100;
+  std::size_t requests = 100;
+  double grace = 10;
+  bool once = false;
+};
+
+/// Returns the exit code if the program is to end, as after --help.
+std::optional<int> parse(int argc, char** argv, options& o) {
+  CLI::App app("A concurrent web server: GET /api/resource/{id} goes through a bounded pool of workers, /stats tells what\n"
+               "they did, /healthz says that the server is there. At first it plays a load against itself.");
+  app.name("gofer-web");
+  app.add_option("--address", o.server.address, "Where to listen; port 0 takes a free one")->capture_default_str();
+  app.add_option("--workers", o.workers, "Resources that are worked on at once")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100'000));
+  app.add_option("--queue", o.queue, "Requests that may wait for a worker; more are answered with 503")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10'000'000));
+  app.add_option("--requests", o.requests, "Requests of the load that is played at first; 0: none")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 100'000));
+  app.add_option("--max-connections", o.server.max_connections, "Connections at once; more are answered with 503")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10'000'000));
+  app.add_option("--grace", o.grace, "Seconds that requests are given to be answered after SIGINT or SIGTERM")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 86400.0));
+  app.add_flag("--once", o.once, "End after the load instead of serving on");
+  try {
+    app.parse(argc, argv);
+    return std::nullopt;
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return app.exit(e);
+    fmt::print(stderr, "gofer-web: {}; --help lists the options\n", e.what());
+    return wrong_use;
+  }
+}
+
+void play_load(const std::string& address, const options& o, std::stop_token stop, const web::resource_service& service) {
+  fmt::print("Playing the load: {} requests from {} fibers\n", o.requests, o.requests);
+  std::fflush(stdout);
+  const web::load_report seen = web::run_load(address, o.requests, std::move(stop));
+  web::print(service.stats());
+  fmt::print("Clients saw: {} answers, {} errors, total latency {}, average {}\n", seen.answered, seen.errors,
+             web::to_text(seen.latency),
+             web::to_text(seen.accepted() == 0 ? seen.latency
+                                               : seen.latency / static_cast<std::int64_t>(seen.accepted())));
+  if (!seen.first_failure.empty()) {
+    fmt::print(stderr, "gofer-web: {} requests were not answered; the first: {}\n", o.requests - seen.sent,
+               seen.first_failure);
+  }
+  std::fflush(stdout);
+}
+
+int serve(const options& o) {
+  auto signals = gofer::notify_signals({SIGINT, SIGTERM});
+  web::resource_service service(o.workers, o.queue);
+  gofer::http::server server(o.server);
+  service.add_to(server);
+  server.start();
+  fmt::print("gofer-web listens on http://{} with {} workers and a queue of {}\n", server.address(), o.workers, o.queue);
+  std::fflush(stdout);
+
+  std::stop_source load_stop;
+  auto load = gofer::async([&] {
+    if (o.requests != 0) play_load(server.address(), o, load_stop.get_token(), service);
+  });
+  gofer::chan<int> loaded;
+  gofer::go([&load, loaded]() mutable {
+    load.wait();
+    loaded.close();
+  });
+  int signal = 0;
+  const auto on_signal = [&](std::optional<int> s) { signal = s.value_or(0); };
+  gofer::select(gofer::on_receive(signals, on_signal), gofer::on_receive(loaded));
+  if (!o.once && signal == 0) signal = signals.receive().value_or(0);
+
+  if (signal != 0) {
+    fmt::print(stderr, "gofer-web: {}, answering what has been accepted; once more to end at once\n",
+               signal == SIGINT ? "SIGINT" : "SIGTERM");
+    gofer::go([signals]() mutable {
+      const int second = signals.receive().value_or(SIGTERM);
+      fmt::print(stderr, "gofer-web: second signal, ending at once\n");
+      std::_Exit(128 + second);
+    });
+  }
+  const bool all_answered = server.shutdown(std::chrono::duration<double>(o.grace));
+  load_stop.request_stop();
+  load.get();
+  if (!all_answered) fmt::print(stderr, "gofer-web: some requests took longer than {} s and were cut off\n", o.grace);
+  if (!o.once || signal != 0) web::print(service.stats());
+  return all_answered ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  options o;
+  if (const auto code = parse(argc, argv, o)) return *code;
+  try {
+    return gofer::run([&] { return serve(o); });
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "gofer-web: {}\n", e.what());
+    return wrong_use;
+  }
+}
