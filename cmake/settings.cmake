@@ -1,0 +1,43 @@
+# How everything here is compiled. Included once, from the top.
+
+option(GOFER_HTTP "Build gofer::http (needs Boost's headers)" ON)
+option(GOFER_DEVELOP "Build tests, examples and programs" ${PROJECT_IS_TOP_LEVEL})
+option(GOFER_BENCH "Build the benchmarks" OFF)
+option(GOFER_WARNINGS_AS_ERRORS "Treat warnings as errors" ${PROJECT_IS_TOP_LEVEL})
+set(GOFER_SANITIZE "" CACHE STRING "Sanitizers for everything: 'address,undefined' or 'thread'")
+
+if(NOT CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  message(FATAL_ERROR "gofer runs on Linux; this is ${CMAKE_SYSTEM_NAME}")
+endif()
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
+  set(GOFER_ARCH x86_64)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+  set(GOFER_ARCH aarch64)
+else()
+  message(FATAL_ERROR "gofer switches contexts on x86-64 and aarch64; this is ${CMAKE_SYSTEM_PROCESSOR}")
+endif()
+
+if(PROJECT_IS_TOP_LEVEL)
+  set(CMAKE_CXX_EXTENSIONS OFF)
+  set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+  if(NOT CMAKE_BUILD_TYPE)
+    set(CMAKE_BUILD_TYPE Release)
+  endif()
+  find_program(CCACHE ccache)
+  if(CCACHE)
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+  endif()
+endif()
+
+if(GOFER_DEVELOP)
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wall> $<$<COMPILE_LANGUAGE:CXX>:-Wextra>
+                      $<$<COMPILE_LANGUAGE:CXX>:-Wpedantic> $<$<COMPILE_LANGUAGE:CXX>:-Wshadow>
+                      $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-restrict>)  # false alarms on std::string, GCC PR 105651
+  if(GOFER_WARNINGS_AS_ERRORS)
+    add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Werror>)
+  endif()
+endif()
+if(GOFER_SANITIZE)
+  add_compile_options(-fsanitize=${GOFER_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+  add_link_options(-fsanitize=${GOFER_SANITIZE})
+endif()

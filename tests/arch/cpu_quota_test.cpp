@@ -1,0 +1,71 @@
+#include "arch/cpu_quota.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+namespace {
+
+namespace fs = std::filesystem;
+
+class CpuQuota : public testing::Test {
+ protected:
+  CpuQuota() : root_(fs::temp_directory_path() / ("gofer-quota-" + std::to_string(getpid()))) {}
+  ~CpuQuota() override { fs::remove_all(root_); }
+
+  void put(const std::string& path, const std::string& text) const {
+    const fs::path file = root_.string() + path;
+    fs::create_directories(file.parent_path());
+    std::ofstream(file) << text;
+  }
+  std::optional<unsigned> quota() const { return gofer::arch::cpus_by_quota(root_.string()); }
+
+  fs::path root_;
+};
+
+TEST_F(CpuQuota, IsNoneWithoutControlGroups) { EXPECT_EQ(quota(), std::nullopt); }
+
+TEST_F(CpuQuota, IsNoneWhenTheMaximumIsMax) {
+  put("/proc/self/cgroup", "0::/work\n");
+  put("/sys/fs/cgroup/work/cpu.max", "max 100000\n");
+  EXPECT_EQ(quota(), std::nullopt);
+}
+
+TEST_F(CpuQuota, IsRoundedUp) {
+  put("/proc/self/cgroup", "0::/work\n");
+  put("/sys/fs/cgroup/work/cpu.max", "150000 100000\n");
+  EXPECT_EQ(quota(), 2U);
+}
+
+TEST_F(CpuQuota, IsTheTightestOnTheWayToTheRoot) {
+  put("/proc/self/cgroup", "0::/slice/work\n");
+  put("/sys/fs/cgroup/slice/work/cpu.max", "800000 100000\n");
+  put("/sys/fs/cgroup/slice/cpu.max", "300000 100000\n");
+  EXPECT_EQ(quota(), 3U);
+}
+
+TEST_F(CpuQuota, OfAContainerIsAtTheRoot) {
+  put("/proc/self/cgroup", "0::/../other/container\n");
+  put("/sys/fs/cgroup/cpu.max", "50000 100000\n");
+  EXPECT_EQ(quota(), 1U);
+}
+
+TEST_F(CpuQuota, OfTheFirstVersionIsReadToo) {
+  put("/proc/self/cgroup", "5:memory:/work\n4:cpu,cpuacct:/work\n");
+  put("/sys/fs/cgroup/cpu/work/cpu.cfs_quota_us", "400000\n");
+  put("/sys/fs/cgroup/cpu/work/cpu.cfs_period_us", "100000\n");
+  EXPECT_EQ(quota(), 4U);
+}
+
+TEST_F(CpuQuota, OfTheFirstVersionIsNoneWhenNegative) {
+  put("/proc/self/cgroup", "4:cpu,cpuacct:/work\n");
+  put("/sys/fs/cgroup/cpu/work/cpu.cfs_quota_us", "-1\n");
+  put("/sys/fs/cgroup/cpu/work/cpu.cfs_period_us", "100000\n");
+  EXPECT_EQ(quota(), std::nullopt);
+}
+
+TEST(Affinity, AllowsAtLeastOneCpu) { EXPECT_GE(gofer::arch::cpus_by_affinity(), 1U); }
+
+}  // namespace

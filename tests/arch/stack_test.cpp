@@ -1,0 +1,44 @@
+#include "arch/stack.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+
+namespace {
+
+using gofer::arch::page_size;
+using gofer::arch::reserve_stacks;
+
+TEST(Stack, IsWritableAboveItsGuard) {
+  const std::size_t size = 16 * page_size();
+  std::byte* stacks = reserve_stacks(size, 2);
+  for (std::size_t i = page_size(); i < size; ++i) stacks[size + i] = std::byte{1};
+  EXPECT_EQ(stacks[2 * size - 1], std::byte{1});
+}
+
+TEST(StackDeathTest, TouchingTheGuardIsAFault) {
+  std::byte* stacks = reserve_stacks(16 * page_size(), 2);
+  volatile std::byte* guard = stacks + 16 * page_size() + page_size() - 1;
+  EXPECT_DEATH(*guard = std::byte{1}, "");
+}
+
+TEST(StackDeathTest, TouchingTheGuardOfAnOlderKernelIsAFault) {
+  gofer::arch::force_mprotect_guards(true);
+  std::byte* stacks = reserve_stacks(16 * page_size(), 2);
+  gofer::arch::force_mprotect_guards(false);
+  volatile std::byte* guard = stacks + 16 * page_size();
+  EXPECT_DEATH(*guard = std::byte{1}, "");
+}
+
+TEST(Stack, RunsOutWithAClearError) {
+  gofer::arch::force_mprotect_guards(true);
+  try {
+    for (int i = 0; i < 100; ++i) reserve_stacks(4 * page_size(), 1000);  // two mappings each, 65,530 are allowed
+    ADD_FAILURE() << "no limit on mappings here";
+  } catch (const std::exception& e) {
+    EXPECT_NE(std::string(e.what()).find("vm.max_map_count"), std::string::npos) << e.what();
+  }
+  gofer::arch::force_mprotect_guards(false);
+}
+
+}  // namespace

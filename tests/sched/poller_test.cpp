@@ -1,0 +1,99 @@
+#include "sched/poller.hpp"
+
+#include <gtest/gtest.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+#include <gofer/go.hpp>
+
+#include "sched/runtime.hpp"
+#include "support/callers.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+using gofer::sched::poll_record;
+using gofer::sched::runtime;
+using gofer::sched::waiter;
+
+struct pipe_pair {
+  pipe_pair() { EXPECT_EQ(pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC), 0); }
+  ~pipe_pair() {
+    close(ends[0]);
+    close(ends[1]);
+  }
+  std::array<int, 2> ends{};
+};
+
+char read_one(poll_record* record, int fd) {
+  for (;;) {
+    char c = 0;
+    if (read(fd, &c, 1) == 1) return c;
+    record->readable.wait("test read", {});
+  }
+}
+
+TEST(Poller, WakesAFiberAndAThreadWhenADescriptorIsReadable) {
+  for (const auto kind : {test::callers::fibers, test::callers::threads}) {
+    pipe_pair p;
+    poll_record* record = runtime::get().network.open(p.ends[0]);
+    test::run_in(kind, 1, [&](int) {
+      std::jthread writer([&] {
+        std::this_thread::sleep_for(5ms);
+        EXPECT_EQ(write(p.ends[1], "x", 1), 1);
+      });
+      EXPECT_EQ(read_one(record, p.ends[0]), 'x');
+    });
+    runtime::get().network.close(p.ends[0], record);
+  }
+}
+
+TEST(Poller, AWaitEndsAtItsDeadlineAndLeavesNothingBehind) {
+  pipe_pair p;
+  poll_record* record = runtime::get().network.open(p.ends[0]);
+  gofer::run([&] {
+    EXPECT_EQ(record->readable.wait("test", {.deadline = std::chrono::steady_clock::now() + 5ms}), waiter::timed_out);
+    EXPECT_EQ(write(p.ends[1], "y", 1), 1);
+    EXPECT_EQ(read_one(record, p.ends[0]), 'y');
+  });
+  runtime::get().network.close(p.ends[0], record);
+}
+
+TEST(Poller, RefusesADescriptorThatCannotBeWatched) {
+  EXPECT_THROW(runtime::get().network.open(-1), std::system_error);
+}
+
+TEST(PollerStress, PingPongOverPipes) {
+  constexpr int pairs = 20;
+  const int rounds = test::times(2000);
+  test::run_in(test::callers::mixed, pairs, [&](int) {
+    pipe_pair there;
+    pipe_pair back;
+    auto& network = runtime::get().network;
+    poll_record* a = network.open(there.ends[0]);
+    poll_record* b = network.open(back.ends[0]);
+    std::atomic<bool> answered{false};
+    gofer::go([&] {
+      for (int i = 0; i < rounds; ++i) {
+        const char c = read_one(a, there.ends[0]);
+        EXPECT_EQ(write(back.ends[1], &c, 1), 1);
+      }
+      answered = true;
+    });
+    for (int i = 0; i < rounds; ++i) {
+      const char c = static_cast<char>(i);
+      EXPECT_EQ(write(there.ends[1], &c, 1), 1);
+      EXPECT_EQ(read_one(b, back.ends[0]), c);
+    }
+    while (!answered) gofer::yield();
+    network.close(there.ends[0], a);
+    network.close(back.ends[0], b);
+  });
+}
+
+}  // namespace
