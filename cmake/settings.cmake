@@ -32,7 +32,8 @@ endif()
 if(GOFER_DEVELOP)
   add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wall> $<$<COMPILE_LANGUAGE:CXX>:-Wextra>
                       $<$<COMPILE_LANGUAGE:CXX>:-Wpedantic> $<$<COMPILE_LANGUAGE:CXX>:-Wshadow>
-                      $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-restrict>)  # false alarms on std::string, GCC PR 105651
+                      $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-restrict>                # false alarms of g++ 12: PR 105651
+                      $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-maybe-uninitialized>)  # and PR 80635, std::optional
   if(GOFER_WARNINGS_AS_ERRORS)
     add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Werror>)
   endif()

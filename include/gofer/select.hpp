@@ -76,7 +76,7 @@ class receive_case final : public select_case_base {
     value_.reset();
     return &value_;
   }
-  void run() override { std::invoke(handler_, std::exchange(value_, std::nullopt)); }
+  void run() override { std::invoke(handler_, std::move(value_)); }
 
  private:
   channel_ref<T> ref_;

@@ -81,26 +81,36 @@ class result_sink {
 
  private:
   void send(task_result<R> result, std::stop_token ending) {
-    const std::size_t sent = sent_.fetch_add(1, std::memory_order_relaxed);
-    if (channel_.try_send(std::move(result))) return;
-    const bool somebody_receives = channel_.size() < sent;
-    if (somebody_receives && !ending.stop_requested() && channel_.send(std::move(result), std::move(ending))) return;
-    keep(result);
+    if (send_or_keep(result, ending.stop_requested())) return;
+    if (!channel_.send(std::move(result), std::move(ending))) keep(result);
   }
 
-  void keep(task_result<R>& result) {
+  void keep(task_result<R>& result) { send_or_keep(result, true); }
+
+  /// Without a wait. False: there is no room, somebody receives, and the result need not be kept whatever comes.
+  bool send_or_keep(task_result<R>& result, bool whatever_comes) {
     channels::channel<task_result<R>>* ch = channel_.ref().get();
     channels::channel_node* receiver = nullptr;
     {
       const std::scoped_lock hold(ch->lock);
-      ch->send_beyond(result, receiver);
+      if (ch->send_now(result, receiver) == channels::attempt::would_wait) {
+        received_ = received_ || ch->size() < sent_;
+        if (received_ && !whatever_comes) return false;
+        ch->send_beyond(result, receiver);
+      }
+      received_ = received_ || receiver != nullptr;
+      ++sent_;
     }
     if (receiver != nullptr) receiver->who->wake();
+    return true;
   }
 
   chan<task_result<R>> channel_;
   const bool ordered_;
-  std::atomic<std::size_t> sent_{0};
+  // Guarded by the channel's lock:
+  std::size_t sent_ = 0;   // without a wait
+  bool received_ = false;  // somebody has received a result
+
   mutex lock_;
   std::uint64_t next_ = 1;                        // guarded by lock_, as is:
   std::map<std::uint64_t, task_result<R>> early_;  // results that wait for an earlier one

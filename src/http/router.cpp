@@ -174,6 +174,7 @@ router::match router::find(const std::string& method, const std::vector<std::str
     return m;
   }
   m.found = &r->run;
+  m.pattern = r->what.text;
   for (std::size_t i = 0; i < r->what.segments.size(); ++i) {
     const segment& part = r->what.segments[i];
     if (part.text.empty() || part.what == kind::literal) continue;

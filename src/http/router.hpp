@@ -40,6 +40,7 @@ class router {
 
   struct match {
     const handler* found = nullptr;
+    std::string_view pattern;  // of what was found
     field_list values;
     std::string allowed;  // if nothing was found: the methods that would have been, "GET, HEAD"; or empty
   };

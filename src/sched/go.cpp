@@ -109,10 +109,13 @@ void yield() noexcept {
     return;
   }
   processor* p = t.proc.get();
-  if (p != nullptr && !p->has_work()) {
-    auto& r = runtime::get();
-    p->tick.add(1);
-    if (p->tick.get() % processor::fairness_interval != 0 && r.shared.size() == 0) return;
+  if (p != nullptr && !p->has_work() && runtime::get().shared.size() == 0) {
+    // Nobody to run, but timers and the network get their turn here, too: depart's tick has to be the round one.
+    const unsigned next_tick = p->tick.get() + 1;
+    if (next_tick % processor::fairness_interval != 0) {
+      p->tick.set(next_tick);
+      return;
+    }
   }
   depart(t, *self, departure::yield);
 }

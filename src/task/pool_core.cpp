@@ -185,9 +185,13 @@ void pool_core::work(std::size_t number) {
 /// Takes the next job; false: the worker is to go.
 bool pool_core::next_job(lock& hold, std::unique_ptr<job>& j) {
   for (;;) {
-    if (workers_ > max_workers_ && !ending_) return false;  // resized
+    if (workers_ > max_workers_ && !ending_) {  // resized
+      if (!queue_.empty()) work_.notify_one();   // this worker may have been called for a job
+      return false;
+    }
     if (!queue_.empty()) break;
-    if (ending_ && delayed_ == 0) return false;
+    // What runs may fail and want another attempt; where a caller runs it, no worker is there but those that stay.
+    if (ending_ && unsettled() == 0) return false;
     ++idle_;
     bool called = true;
     if (workers_ > min_workers_) {
@@ -203,6 +207,7 @@ bool pool_core::next_job(lock& hold, std::unique_ptr<job>& j) {
   ++taken_;
   ++running_;
   room_.notify_one();
+  start_scaler(hold);  // at the submits the workers may have been idle still, and only slow to come
   return true;
 }
 

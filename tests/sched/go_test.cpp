@@ -134,6 +134,26 @@ TEST(Yield, LetsOthersRun) {
   });
 }
 
+// A fiber that has its processor to itself and yields all the time: timers must get their turn between its yields.
+TEST(Yield, OfALoneFiberLetsTimersExpire) {
+  for (const unsigned spinners : {1U, gofer::processors()}) {
+    std::atomic<bool> woken{false};
+    std::latch done(spinners + 1);
+    gofer::go([&] {
+      gofer::sleep_for(2ms);
+      woken = true;
+      done.count_down();
+    });
+    for (unsigned i = 0; i < spinners; ++i) {
+      gofer::go([&] {
+        while (!woken) gofer::yield();
+        done.count_down();
+      });
+    }
+    done.wait();
+  }
+}
+
 TEST(Sleep, LastsAtLeastAsLongAsAsked) {
   for (const auto kind : {test::callers::fibers, test::callers::threads}) {
     test::run_in(kind, 4, [](int i) {

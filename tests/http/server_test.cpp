@@ -1,0 +1,400 @@
+#include <gofer/http.hpp>
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gofer/gofer.hpp>
+
+#include "support/callers.hpp"
+#include "support/http_client.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+using gofer::http::request;
+using gofer::http::response;
+using gofer::http::server;
+using gofer::http::server_options;
+using test::get;
+using test::http_client;
+
+server_options on_a_free_port() { return {.address = "127.0.0.1:0"}; }
+
+class Server : public testing::Test {
+ protected:
+  server& start(server_options options = on_a_free_port()) {
+    options.address = "127.0.0.1:0";
+    server_.emplace(options);
+    server_->handle("GET /hello/{name}", [](request& q, response& r) { r.write("Hello, " + q.path_value("name")); });
+    server_->handle("POST /echo", [](request& q, response& r) { r.header("Content-Type", "x/y").write(q.body()); });
+    server_->handle("GET /throw", [](request&, response&) { throw std::runtime_error("handler trouble"); });
+    server_->handle("GET /wait", [this](request& q, response& r) {
+      ++waiting_;
+      const auto stopped = [&] { ++cancelled_; };
+      gofer::select(gofer::on_receive(go_on_), gofer::on_stop(q.token(), stopped));
+      r.write("waited");
+    });
+    server_->handle("GET /stream", [](request&, response& r) {
+      r.header("X-Kind", "stream");
+      r.write("first,");
+      r.flush();
+      r.write("second,").write("third");
+    });
+    server_->start();
+    return *server_;
+  }
+  http_client client() { return http_client(server_->address()); }
+
+  std::atomic<int> waiting_{0};
+  std::atomic<int> cancelled_{0};
+  gofer::chan<int> go_on_{1000};
+  std::optional<server> server_;
+};
+
+TEST_F(Server, AnswersWithWhatTheHandlerWrites) {
+  start();
+  const auto a = client().ask(get("/hello/a%20b"));
+  EXPECT_EQ(a->status, 200);
+  EXPECT_EQ(a->body, "Hello, a b");
+  EXPECT_NE(a->head.find("Content-Type: text/plain; charset=utf-8\r\n"), std::string::npos);
+  EXPECT_NE(a->head.find("Date: "), std::string::npos);
+}
+
+TEST_F(Server, KeepsConnectionsAlive) {
+  start();
+  auto c = client();
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(c.ask(get("/hello/" + std::to_string(i)))->body, "Hello, " + std::to_string(i));
+  EXPECT_EQ(server_->stats().accepted, 1U);
+  EXPECT_EQ(server_->stats().requests, 100U);
+  EXPECT_EQ(c.ask(get("/hello/x", "Connection: close\r\n"))->status, 200);
+  EXPECT_EQ(c.rest(), "");
+}
+
+TEST_F(Server, AnswersPipelinedRequestsInOrder) {
+  start();
+  std::string packet;
+  for (int i = 0; i < 50; ++i) packet += get("/hello/" + std::to_string(i));
+  auto c = client();
+  c.send(packet);
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(c.receive()->body, "Hello, " + std::to_string(i));
+}
+
+TEST_F(Server, ReadsARequestThatComesByteByByte) {
+  start();
+  auto c = client();
+  const std::string chunked = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;e=1\r\nde\r\n0\r\nTrailer: t\r\n\r\n";
+  const std::string sized = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabcde";
+  for (const auto& text : {get("/hello/slow"), chunked, sized}) {
+    for (const char byte : text) {
+      c.send(std::string_view(&byte, 1));
+      gofer::yield();
+    }
+  }
+  EXPECT_EQ(c.receive()->body, "Hello, slow");
+  EXPECT_EQ(c.receive()->body, "abcde");
+  EXPECT_EQ(c.receive()->body, "abcde");
+}
+
+TEST_F(Server, SpeaksHttp10) {
+  start();
+  auto c = client();
+  EXPECT_EQ(c.ask("GET /hello/old HTTP/1.0\r\n\r\n")->body, "Hello, old");
+  EXPECT_EQ(c.rest(), "");
+  auto kept = client();
+  for (int i = 0; i < 3; ++i) {
+    const auto a = kept.ask("GET /hello/old HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    EXPECT_NE(a->head.find("Connection: keep-alive"), std::string::npos);
+  }
+}
+
+TEST_F(Server, HeadHasALengthAndNoBody) {
+  start();
+  auto c = client();
+  c.send("HEAD /hello/x HTTP/1.1\r\nHost: x\r\n\r\n");
+  const auto a = c.receive(false);
+  EXPECT_NE(a->head.find("Content-Length: 8\r\n"), std::string::npos);
+  EXPECT_EQ(c.ask(get("/hello/y"))->body, "Hello, y");
+}
+
+TEST_F(Server, SaysWhatItDoesNotHave) {
+  start();
+  auto c = client();
+  EXPECT_EQ(c.ask(get("/none"))->status, 404);
+  const auto wrong = c.ask("PUT /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_EQ(wrong->status, 405);
+  EXPECT_NE(wrong->head.find("Allow: POST, OPTIONS\r\n"), std::string::npos);
+  const auto options = c.ask("OPTIONS /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_EQ(options->status, 204);
+  EXPECT_NE(options->head.find("Allow: POST, OPTIONS\r\n"), std::string::npos);
+}
+
+TEST_F(Server, StreamsInChunks) {
+  start();
+  auto c = client();
+  c.send(get("/stream", "Connection: close\r\n"));
+  const std::string all = c.rest();
+  EXPECT_NE(all.find("X-Kind: stream\r\n"), std::string::npos);
+  EXPECT_NE(all.find("Transfer-Encoding: chunked\r\n"), std::string::npos);
+  EXPECT_TRUE(all.ends_with("\r\n\r\n6\r\nfirst,\r\n7\r\nsecond,\r\n5\r\nthird\r\n0\r\n\r\n")) << all;
+  auto old = client();
+  old.send("GET /stream HTTP/1.0\r\n\r\n");
+  EXPECT_TRUE(old.rest().ends_with("\r\n\r\nfirst,second,third"));
+}
+
+TEST_F(Server, AHandlerThatThrowsIs500AndReported) {
+  start();
+  testing::internal::CaptureStderr();
+  auto c = client();
+  EXPECT_EQ(c.ask(get("/throw"))->status, 500);
+  EXPECT_EQ(c.ask(get("/hello/x"))->status, 200) << "the connection goes on";
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("GET /throw from 127.0.0.1:"), std::string::npos) << said;
+  EXPECT_NE(said.find("handler trouble"), std::string::npos) << said;
+  EXPECT_EQ(server_->stats().errors, 1U);
+}
+
+TEST_F(Server, ResponsesRefuseWhatWouldBreakTheMessage) {
+  server s(on_a_free_port());
+  s.handle("/", [](request&, response& r) {
+    EXPECT_THROW(r.header("X", "a\r\nY: b"), std::invalid_argument);
+    EXPECT_THROW(r.header("X: y", "a"), std::invalid_argument);
+    EXPECT_THROW(r.header("content-length", "5"), std::invalid_argument);
+    EXPECT_THROW(r.status(100), std::invalid_argument);
+    r.flush();
+    EXPECT_THROW(r.status(200), std::logic_error);
+    EXPECT_THROW(r.header("X", "a"), std::logic_error);
+  });
+  s.start();
+  http_client c(s.address());
+  c.send(get("/", "Connection: close\r\n"));
+  EXPECT_NE(c.rest().find("200 OK"), std::string::npos);
+}
+
+struct refused {
+  const char* request;
+  int status;
+};
+
+TEST_F(Server, RefusesWhatIsNoRequest) {
+  server_options small;
+  small.max_header_bytes = 512;
+  small.max_body_bytes = 1000;
+  start(small);
+  const std::string long_field = "GET / HTTP/1.1\r\nHost: x\r\nX: " + std::string(1000, 'a') + "\r\n\r\n";
+  const std::string long_chunks = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n258\r\n" + std::string(600, 'a') + "\r\n258\r\n";
+  const std::string long_extension = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;" + std::string(5000, 'a');
+  const refused all[] = {
+      {"nonsense\r\n\r\n", 400},
+      {"GET / HTTP/3.0\r\nHost: x\r\n\r\n", 505},
+      {"GET / HTTP/1.1\r\n\r\n", 400},
+      {"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400},
+      {"GET / HTTP/1.1\r\nHost x\r\n\r\n", 400},
+      {"GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n", 400},
+      {"GET /../x HTTP/1.1\r\nHost: x\r\n\r\n", 400},
+      {"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n", 400},
+      {"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400},
+      {"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
+      {"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400},
+      {"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n", 413},
+      {"POST /echo HTTP/1.1\r\nHost: x\r\nExpect: miracles\r\nContent-Length: 1\r\n\r\n", 417},
+      {long_field.c_str(), 431},
+      {long_chunks.c_str(), 413},
+      {long_extension.c_str(), 400},
+  };
+  for (const auto& [text, status] : all) {
+    auto c = client();
+    const auto a = c.ask(text);
+    ASSERT_TRUE(a) << text;
+    EXPECT_EQ(a->status, status) << text;
+    if (status != 400) {
+      EXPECT_EQ(c.rest(), "") << "closed";
+    }
+  }
+  EXPECT_EQ(client().ask(get("/hello/x"))->status, 200);
+}
+
+TEST_F(Server, AsksForABodyThatIsAnnounced) {
+  start();
+  auto c = client();
+  c.send("POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+  EXPECT_EQ(c.receive()->status, 100);
+  EXPECT_EQ(c.ask("abc")->body, "abc");
+}
+
+TEST_F(Server, SlowClientsAreSentAway) {
+  server_options quick;
+  quick.header_timeout = 30ms;
+  quick.read_timeout = 30ms;
+  quick.idle_timeout = 30ms;
+  start(quick);
+  EXPECT_EQ(client().rest(), "") << "never says anything";
+  auto half = client();
+  EXPECT_EQ(half.ask("GET / HT")->status, 408);
+  auto no_body = client();
+  EXPECT_EQ(no_body.ask("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na")->status, 408);
+  auto idle = client();
+  EXPECT_EQ(idle.ask(get("/hello/x"))->status, 200);
+  EXPECT_EQ(idle.rest(), "");
+}
+
+TEST_F(Server, AClientThatDisappearsMidAnswerHarmsNobody) {
+  server_options o;
+  o.write_timeout = 10s;
+  server s(on_a_free_port());
+  std::atomic<int> failed{0};
+  s.handle("/endless", [&](request& q, response& r) {
+    r.flush();
+    const std::string part(100'000, 'x');
+    try {
+      for (;;) r.write(part);
+    } catch (const std::system_error&) {
+      EXPECT_TRUE(q.token().stop_requested());
+      ++failed;
+      throw;
+    }
+  });
+  s.handle("/fine", [](request&, response& r) { r.write("fine"); });
+  s.start();
+  for (int i = 0; i < 5; ++i) {
+    http_client c(s.address());
+    c.send(get("/endless"));
+    (void)c.receive(false);
+  }  // closed with much unread: a reset
+  while (failed != 5) gofer::sleep_for(1ms);
+  EXPECT_EQ(http_client(s.address()).ask(get("/fine"))->body, "fine");
+  while (s.stats().connections != 0) gofer::sleep_for(1ms);
+  EXPECT_EQ(s.stats().active, 0U);
+}
+
+TEST_F(Server, ServesAThousandConnectionsAtOnce) {
+  start();
+  std::vector<http_client> clients;
+  for (int i = 0; i < 1000; ++i) clients.push_back(client());
+  for (auto& c : clients) c.send(get("/wait"));
+  while (waiting_ != 1000) gofer::sleep_for(1ms);
+  EXPECT_EQ(server_->stats().active, 1000U);
+  for (int i = 0; i < 1000; ++i) go_on_.send(0);
+  for (auto& c : clients) EXPECT_EQ(c.receive()->body, "waited");
+  EXPECT_EQ(server_->stats().active, 0U);
+}
+
+TEST_F(Server, TurnsAwayMoreConnectionsThanItMayHave) {
+  server_options two;
+  two.max_connections = 2;
+  start(two);
+  auto first = client();
+  auto second = client();
+  EXPECT_EQ(first.ask(get("/hello/x"))->status, 200);
+  EXPECT_EQ(second.ask(get("/hello/x"))->status, 200);
+  EXPECT_EQ(client().receive()->status, 503);
+  EXPECT_EQ(server_->stats().overloaded, 1U);
+  first.connection().close();
+  while (server_->stats().connections > 1) gofer::sleep_for(1ms);
+  EXPECT_EQ(client().ask(get("/hello/x"))->status, 200);
+}
+
+TEST_F(Server, RunsHandlersInAPoolAndAnswers503WhenItIsFull) {
+  server_options pool;
+  pool.workers = 2;
+  pool.queue_capacity = 3;
+  start(pool);
+  std::vector<http_client> clients;
+  for (int i = 0; i < 5; ++i) clients.push_back(client());
+  for (int i = 0; i < 2; ++i) clients[static_cast<std::size_t>(i)].send(get("/wait"));
+  while (waiting_ != 2) gofer::sleep_for(1ms);
+  for (int i = 2; i < 5; ++i) clients[static_cast<std::size_t>(i)].send(get("/wait"));
+  while (server_->stats().active != 5) gofer::sleep_for(1ms);
+  gofer::sleep_for(5ms);
+  const auto a = client().ask(get("/hello/x"));
+  EXPECT_EQ(a->status, 503);
+  EXPECT_NE(a->head.find("Retry-After: "), std::string::npos);
+  for (int i = 0; i < 5; ++i) go_on_.send(0);
+  for (auto& c : clients) EXPECT_EQ(c.receive()->status, 200);
+}
+
+TEST_F(Server, ShutdownAnswersWhatHasBegunAndClosesWhatIsIdle) {
+  start();
+  auto idle = client();
+  EXPECT_EQ(idle.ask(get("/hello/x"))->status, 200);
+  auto busy = client();
+  busy.send(get("/wait"));
+  while (waiting_ != 1) gofer::sleep_for(1ms);
+  gofer::wait_group shutting_down;
+  shutting_down.go([&] { EXPECT_TRUE(server_->shutdown(20s)); });
+  EXPECT_EQ(idle.rest(), "");
+  EXPECT_THROW(http_client(server_->address()), std::system_error);
+  go_on_.send(0);
+  const auto a = busy.receive();
+  EXPECT_EQ(a->body, "waited");
+  EXPECT_NE(a->head.find("Connection: close"), std::string::npos);
+  EXPECT_EQ(busy.rest(), "");
+  shutting_down.wait();
+  EXPECT_TRUE(server_->shutdown(0s)) << "again";
+}
+
+TEST_F(Server, ShutdownCutsOffWhatTakesTooLong) {
+  start();
+  auto c = client();
+  c.send(get("/wait"));
+  while (waiting_ != 1) gofer::sleep_for(1ms);
+  EXPECT_FALSE(server_->shutdown(5ms));
+  EXPECT_EQ(c.rest(), "");
+  while (cancelled_ != 1) gofer::sleep_for(1ms);
+}
+
+TEST_F(Server, IsMisusedLoudly) {
+  start();
+  EXPECT_THROW(server_->start(), std::logic_error);
+  EXPECT_THROW(server_->handle("/late", [](request&, response&) {}), std::logic_error);
+  server same({.address = server_->address()});
+  EXPECT_THROW(same.start(), std::system_error);
+  server wrong({.address = "nowhere"});
+  EXPECT_THROW(wrong.serve(), std::invalid_argument);
+}
+
+// Every request that the server has counted was answered in full, whenever the shutdown comes.
+TEST_F(Server, StressShutdownUnderLoadLosesNoAcceptedRequest) {
+  for (int round = 0; round < test::times(40); ++round) {
+    server s(on_a_free_port());
+    s.handle("/work/{n}", [](request& q, response& r) {
+      if (q.path_value("n").back() == '7') gofer::sleep_for(200us);
+      r.write(q.path_value("n"));
+    });
+    s.start();
+    const std::string address = s.address();
+    std::atomic<std::uint64_t> answered{0};
+    gofer::wait_group clients;
+    for (int i = 0; i < 16; ++i) {
+      clients.go([&answered, address] {
+        try {
+          for (;;) {
+            http_client c(address);
+            for (int n = 0; n < 20; ++n) {
+              const auto a = c.ask(get("/work/" + std::to_string(n)));
+              if (!a) break;
+              EXPECT_EQ(a->body, std::to_string(n));
+              ++answered;
+              if (a->head.find("Connection: close") != std::string::npos) break;
+            }
+          }
+        } catch (const std::system_error&) {
+          // refused, or reset before the request was read: it is shut down
+        }
+      });
+    }
+    while (answered < 50) gofer::sleep_for(100us);
+    EXPECT_TRUE(s.shutdown(20s));
+    clients.wait();
+    EXPECT_EQ(s.stats().requests, answered);
+    EXPECT_EQ(s.stats().active, 0U);
+    EXPECT_EQ(s.stats().connections, 0U);
+  }
+}
+
+}  // namespace

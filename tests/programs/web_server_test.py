@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+"""Runs gofer-web as its users do, with curl as the client: web_server_test.py GOFER_WEB [-v]."""
+
+import concurrent.futures
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import unittest
+
+PROGRAM = sys.argv.pop(1)
+
+
+class Web:
+    """A running gofer-web on a free port."""
+
+    def __init__(self, *arguments):
+        self.process = subprocess.Popen([PROGRAM, "--address", "127.0.0.1:0", *arguments], stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
+        self.first_line = self.process.stdout.readline()
+        self.address = re.search(r"http://(\S+)", self.first_line)[1]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
+    def url(self, path):
+        return f"http://{self.address}{path}"
+
+    def end(self, number=signal.SIGINT):
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=30)
+        return out, err, self.process.returncode
+
+
+def run(*arguments):
+    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=60)
+
+
+def curl(url, *arguments):
+    """Status, head and body of an answer."""
+    done = subprocess.run(["curl", "-s", "-S", "-i", "--max-time", "30", *arguments, url], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise ConnectionError(done.stderr)
+    head, _, body = done.stdout.replace("\r\n", "\n").partition("\n\n")
+    return int(head.split()[1]), head, body
+
+
+def statistics(out):
+    """The guide's five lines."""
+    return dict(re.findall(r"^(Total Requests|Active Connections|Errors|Total Latency|Average Latency): (.*)$", out, re.M))
+
+
+def seconds(text):
+    number, unit = re.fullmatch(r"([0-9.]+)(s|ms|µs)", text).groups()
+    return float(number) * {"s": 1, "ms": 1e-3, "µs": 1e-6}[unit]
+
+
+class TheGuidesLoad(unittest.TestCase):
+    def test_its_statistics_are_true(self):
+        done = run("--address", "127.0.0.1:0", "--once")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        seen = statistics(done.stdout)
+        self.assertEqual((seen["Total Requests"], seen["Active Connections"], seen["Errors"]), ("100", "0", "10"))
+        clients = re.search(r"Clients saw: 100 answers, 10 errors, total latency (\S+), average (\S+)$", done.stdout, re.M)
+        # Each request is worked on for 10 + id % 50 ms, by five at a time, the rest waits: 33.5 s in sum and more.
+        total = seconds(seen["Total Latency"])
+        self.assertGreater(total, 20)
+        self.assertAlmostEqual(total / 100, seconds(seen["Average Latency"]), places=3)
+        self.assertAlmostEqual(total, seconds(clients[1]), delta=0.05 * total)
+        self.assertLessEqual(total, seconds(clients[1]))
+
+    def test_rejects_what_the_queue_cannot_hold(self):
+        done = run("--address", "127.0.0.1:0", "--once", "--workers", "1", "--queue", "1", "--requests", "30")
+        self.assertEqual(done.returncode, 0)
+        rejected = int(re.search(r"^Rejected: (\d+)", done.stdout, re.M)[1])
+        self.assertEqual(int(statistics(done.stdout)["Total Requests"]) + rejected, 30)
+        self.assertGreater(rejected, 0)
+
+
+class Answers(unittest.TestCase):
+    def test_resources(self):
+        with Web("--requests", "0") as web:
+            status, head, body = curl(web.url("/api/resource/7"))
+            answer = json.loads(body)
+            self.assertEqual((status, answer["id"], answer["status"]), (200, 7, 200))
+            self.assertIn(answer["worker"], range(1, 6))
+            self.assertGreaterEqual(answer["latency_ms"], 17)
+            self.assertIn("Content-Type: application/json", head)
+            status, _, body = curl(web.url("/api/resource/20"))
+            answer = json.loads(body)
+            self.assertEqual((status, answer["id"], answer["status"]), (500, 20, 500))
+            self.assertEqual(answer["error"], "internal server error")
+            for wrong in ("x", "-1", "1x", "99999999999999999999"):
+                self.assertEqual(curl(web.url(f"/api/resource/{wrong}"))[0], 400, wrong)
+
+    def test_stats_health_and_the_rest(self):
+        with Web("--requests", "0") as web:
+            curl(web.url("/api/resource/10"))
+            stats = json.loads(curl(web.url("/stats"))[2])
+            self.assertEqual((stats["requests"], stats["active"], stats["errors"]), (1, 0, 1))
+            self.assertGreaterEqual(stats["total_latency_ms"], 20)
+            self.assertEqual(curl(web.url("/healthz"))[0], 200)
+            self.assertEqual(curl(web.url("/nothing"))[0], 404)
+            self.assertEqual(curl(web.url("/"))[0], 404)
+            status, head, _ = curl(web.url("/stats"), "-X", "POST")
+            self.assertEqual(status, 405)
+            self.assertIn("Allow: GET, HEAD", head)
+
+    def test_one_connection_for_several(self):
+        with Web("--requests", "0") as web:
+            url = web.url("/healthz")
+            done = subprocess.run(["curl", "-s", "-w", "%{num_connects}", url, url, url], capture_output=True, text=True)
+            self.assertEqual(done.stdout, "ok\n1ok\n0ok\n0")
+
+    def test_a_full_queue_answers_503_with_retry_after(self):
+        with Web("--requests", "0", "--workers", "1", "--queue", "1") as web:
+            with concurrent.futures.ThreadPoolExecutor(8) as pool:
+                answers = list(pool.map(lambda _: curl(web.url("/api/resource/49")), range(8)))
+            statuses = [a[0] for a in answers]
+            self.assertIn(200, statuses)
+            self.assertIn(503, statuses)
+            self.assertTrue(all("Retry-After: " in a[1] for a in answers if a[0] == 503))
+            stats = json.loads(curl(web.url("/stats"))[2])
+            self.assertEqual((stats["requests"], stats["rejected"]), (statuses.count(200), statuses.count(503)))
+
+
+class Ending(unittest.TestCase):
+    def test_answers_what_was_accepted(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with Web("--requests", "0", "--workers", "2") as web, concurrent.futures.ThreadPoolExecutor(10) as pool:
+                answers = [pool.submit(curl, web.url("/api/resource/49")) for _ in range(10)]
+                while json.loads(curl(web.url("/stats"))[2])["requests"] != 10:
+                    time.sleep(0.005)
+                out, _, code = web.end(number)
+                self.assertEqual(code, 0)
+                self.assertEqual([a.result()[0] for a in answers], [200] * 10)
+                self.assertEqual(statistics(out)["Total Requests"], "10")
+                self.assertEqual(statistics(out)["Active Connections"], "0")
+
+    def test_a_second_signal_ends_at_once(self):
+        with Web("--requests", "0", "--grace", "60") as web:
+            slow = socket.create_connection(tuple(web.address.rsplit(":", 1)))
+            slow.sendall(b"GET /healthz HTTP/1.1\r\nHo")  # a request that has begun, and does not go on
+            self.assertEqual(curl(web.url("/healthz"))[0], 200)  # accepted after the slow one
+            web.process.send_signal(signal.SIGINT)
+            self.assertIn("once more to end at once", web.process.stderr.readline())
+            begin = time.monotonic()
+            web.process.send_signal(signal.SIGINT)
+            self.assertEqual(web.process.wait(timeout=20), 128 + signal.SIGINT)
+            self.assertLess(time.monotonic() - begin, 3)
+            slow.close()
+
+    def test_a_signal_during_the_load_ends_it(self):
+        with Web("--requests", "3000", "--queue", "10000", "--grace", "1") as web:
+            while json.loads(curl(web.url("/stats"))[2])["requests"] < 100:
+                time.sleep(0.005)
+            _, _, code = web.end()
+            self.assertIn(code, (0, 1))  # 1: the grace was too short for thousands of requests
+
+
+class WrongUse(unittest.TestCase):
+    def expect_sentence(self, sentence, *arguments):
+        done = run(*arguments)
+        self.assertEqual(done.returncode, 2, done)
+        self.assertEqual(done.stdout, "")
+        self.assertRegex(done.stderr, r"\Agofer-web: [^\n]+\n\Z")
+        self.assertIn(sentence, done.stderr)
+
+    def test_a_port_in_use(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            self.expect_sentence(f"cannot listen on {address}: Address already in use", "--address", address)
+
+    def test_wrong_addresses_and_options(self):
+        self.expect_sentence("is not an address", "--address", "8080")
+        self.expect_sentence("it has no host", "--address", ":8080")
+        self.expect_sentence("--workers", "--workers", "0")
+        self.expect_sentence("--workers", "--workers", "many")
+        self.expect_sentence("--nonsense", "--nonsense")
+
+    def test_help(self):
+        done = run("--help")
+        self.assertEqual(done.returncode, 0)
+        for option in ("--address", "--workers", "--queue", "--requests", "--once", "--grace"):
+            self.assertIn(option, done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()

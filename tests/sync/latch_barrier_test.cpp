@@ -1,0 +1,88 @@
+#include <gofer/barrier.hpp>
+#include <gofer/latch.hpp>
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <optional>
+#include <stdexcept>
+#include <stop_token>
+
+#include "support/callers.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+using Latch = test::ForCallers;
+FOR_ALL_CALLERS(Latch);
+
+TEST_P(Latch, OpensWhenCountedDown) {
+  gofer::latch l(5);
+  std::atomic<int> arrived{0};
+  test::run_in(GetParam(), 5, [&](int) {
+    ++arrived;
+    l.arrive_and_wait();
+    EXPECT_EQ(arrived, 5);
+  });
+  EXPECT_TRUE(l.try_wait());
+}
+
+TEST_P(Latch, GivesUpAtTheDeadlineOrOnAStop) {
+  gofer::latch l(1);
+  test::run_in(GetParam(), 3, [&](int) {
+    EXPECT_FALSE(l.try_wait());
+    EXPECT_FALSE(l.wait_for(1ms));
+    std::stop_source stop;
+    stop.request_stop();
+    EXPECT_FALSE(l.wait(stop.get_token()));
+  });
+}
+
+TEST(LatchErrors, CountingBelowZeroThrows) {
+  gofer::latch l(1);
+  EXPECT_THROW(l.count_down(2), std::logic_error);
+  EXPECT_THROW(l.count_down(-1), std::logic_error);
+  EXPECT_THROW(gofer::latch(-1), std::logic_error);
+  l.count_down();
+  l.wait();
+}
+
+TEST_P(Latch, StressDestructionAfterTheWait) {
+  test::run_in(GetParam(), 3, [&](int) {
+    for (int i = 0; i < test::times(1000); ++i) {
+      std::optional<gofer::latch> l(std::in_place, 2);
+      gofer::go([&] { l->count_down(); });
+      gofer::go([&] { l->count_down(); });
+      l->wait();
+      l.reset();
+    }
+  });
+}
+
+TEST_P(Latch, BarrierRunsItsCompletionOnceAPhase) {
+  int phases = 0;
+  const int rounds = test::times(500);
+  auto count = [&]() noexcept { ++phases; };
+  gofer::barrier all(6, count);
+  test::run_in(GetParam(), 6, [&](int) {
+    for (int i = 1; i <= rounds; ++i) {
+      all.arrive_and_wait();
+      EXPECT_GE(phases, i);
+      all.arrive_and_wait();
+    }
+  });
+  EXPECT_EQ(phases, 2 * rounds);
+}
+
+TEST_P(Latch, BarrierGoesOnWithoutThoseThatDropped) {
+  gofer::barrier all(4);
+  test::run_in(GetParam(), 4, [&](int i) {
+    for (int k = 0; k < 10; ++k) {
+      if (i == 0 && k == 5) return all.arrive_and_drop();
+      all.arrive_and_wait();
+    }
+  });
+}
+
+}  // namespace

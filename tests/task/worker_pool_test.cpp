@@ -1,0 +1,403 @@
+#include <gofer/worker_pool.hpp>
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <random>
+#include <set>
+#include <stdexcept>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include <gofer/latch.hpp>
+#include <gofer/wait_group.hpp>
+
+#include "support/callers.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+using WorkerPool = test::ForCallers;
+FOR_ALL_CALLERS(WorkerPool);
+
+/// The law: every accepted task is in one place.
+void expect_accounted(const gofer::worker_pool_stats& s) {
+  EXPECT_EQ(s.submitted, s.completed + s.failed + s.discarded + s.queued + s.busy);
+}
+
+TEST_P(WorkerPool, EveryTaskHasOneResult) {
+  gofer::worker_pool<int, int> pool([](int i) { return i * 2; }, {.min_workers = 4, .queue_capacity = 10});
+  std::atomic<long> sum{0};
+  std::atomic<int> results{0};
+  std::atomic<int> submitters{3};
+  const int each = test::times(2000);
+  test::run_in(GetParam(), 5, [&](int i) {
+    if (i < 3) {
+      for (int k = 1; k <= each; ++k) pool.submit(k);
+      if (--submitters == 0) pool.drain();
+    } else {
+      for (auto& r : pool.results()) {
+        sum += r.value();
+        ++results;
+      }
+    }
+  });
+  EXPECT_EQ(results, 3 * each);
+  EXPECT_EQ(sum, 3L * each * (each + 1));
+  const auto s = pool.stats();
+  EXPECT_EQ(s.completed, static_cast<std::uint64_t>(3 * each));
+  EXPECT_EQ(s.workers, 0U);
+  expect_accounted(s);
+}
+
+TEST(WorkerPoolResults, SayWhatFailed) {
+  gofer::worker_pool<int, std::string> pool([](int i) -> std::string {
+    if (i % 2 == 0) throw std::runtime_error("task " + std::to_string(i) + " is even");
+    if (i == 5) throw 42;
+    return std::to_string(i);
+  }, {.min_workers = 2});
+  for (int i = 1; i <= 6; ++i) EXPECT_EQ(pool.submit(i), static_cast<std::uint64_t>(i));
+  pool.drain();
+  std::set<std::uint64_t> ids;
+  for (auto& r : pool.results()) {
+    ids.insert(r.id);
+    EXPECT_EQ(r.attempts, 1U);
+    if (r.id % 2 == 0) {
+      EXPECT_FALSE(r.ok());
+      EXPECT_EQ(r.message(), "task " + std::to_string(r.id) + " is even");
+      EXPECT_THROW(r.value(), std::runtime_error);
+    } else if (r.id == 5) {
+      EXPECT_EQ(r.message(), "unknown exception");
+    } else {
+      EXPECT_EQ(r.value(), std::to_string(r.id));
+      EXPECT_EQ(r.error(), nullptr);
+    }
+  }
+  EXPECT_EQ(ids.size(), 6U);
+  EXPECT_EQ(pool.stats().failed, 4U);
+}
+
+TEST(WorkerPoolResults, NobodyHasToReadThem) {
+  gofer::worker_pool<int, int> pool([](int i) { return i; }, {.min_workers = 2, .result_capacity = 1});
+  for (int i = 0; i < 500; ++i) pool.submit(i);
+  pool.drain();
+  int late = 0;
+  for (auto& r : pool.results()) late += r.ok() ? 1 : 0;
+  EXPECT_EQ(late, 500);
+}
+
+TEST(WorkerPoolResults, ComeInTheOrderOfSubmissionIfAsked) {
+  gofer::worker_pool<int, int> pool(
+      [](int i) {
+        gofer::sleep_for(std::chrono::microseconds((i * 37) % 300));
+        return i;
+      },
+      {.min_workers = 4, .ordered = true});
+  gofer::go([&] {
+    for (int i = 0; i < 200; ++i) pool.submit(i);
+    pool.drain();
+  });
+  int expected = 0;
+  for (auto& r : pool.results()) EXPECT_EQ(r.value(), expected++);
+  EXPECT_EQ(expected, 200);
+}
+
+TEST(WorkerPoolFutures, TakeCallablesOfAnyType) {
+  gofer::worker_pool<> pool({.min_workers = 2});
+  auto number = pool.submit([] { return 7; });
+  auto text = pool.submit([own = std::make_unique<std::string>("x")](std::stop_token) { return *own; });
+  auto nothing = pool.submit([] {});
+  auto error = pool.submit([]() -> int { throw std::out_of_range("x"); });
+  EXPECT_EQ(number.get(), 7);
+  EXPECT_EQ(text.get(), "x");
+  nothing.get();
+  EXPECT_THROW(error.get(), std::out_of_range);
+}
+
+TEST_P(WorkerPool, SubmittingToAStoppedPoolThrowsInEveryInterleaving) {
+  for (int round = 0; round < test::times(100); ++round) {
+    gofer::worker_pool<int, int> pool([](int i) { return i; }, {.min_workers = 2, .queue_capacity = 2});
+    std::atomic<int> accepted{0};
+    test::run_in(GetParam(), 4, [&](int i) {
+      if (i == 3) {
+        gofer::yield();
+        return round % 2 == 0 ? pool.stop() : pool.drain();
+      }
+      try {
+        for (;;) {
+          pool.submit(1);
+          ++accepted;
+        }
+      } catch (const gofer::pool_stopped&) {
+      }
+    });
+    int results = 0;
+    for (auto& r : pool.results()) {
+      ++results;
+      if (r.ok()) continue;
+      EXPECT_THROW(r.value(), gofer::task_discarded);
+    }
+    EXPECT_EQ(results, accepted);
+    expect_accounted(pool.stats());
+  }
+}
+
+TEST(WorkerPoolQueue, RejectsWhenFullIfAsked) {
+  gofer::latch go_on(1);
+  gofer::worker_pool<> pool({.min_workers = 1, .queue_capacity = 1, .when_full = gofer::overflow::reject});
+  gofer::latch running(1);
+  auto first = pool.submit([&] {
+    running.count_down();
+    go_on.wait();
+  });
+  running.wait();
+  auto second = pool.submit([] {});
+  EXPECT_THROW(pool.submit([] {}), gofer::queue_full);
+  EXPECT_EQ(pool.stats().rejected, 1U);
+  go_on.count_down();
+  second.get();
+}
+
+TEST(WorkerPoolQueue, TrySubmitLeavesTheTaskUntouched) {
+  gofer::latch go_on(1);
+  gofer::latch running(1);
+  gofer::worker_pool<std::string> pool(
+      [&](const std::string& s) {
+        if (s != "blocks") return;
+        running.count_down();
+        go_on.wait();
+      },
+      {.min_workers = 1, .queue_capacity = 1});
+  pool.submit("blocks");
+  running.wait();
+  EXPECT_TRUE(pool.try_submit("waits"));
+  std::string third(100, 'x');
+  EXPECT_FALSE(pool.try_submit(std::move(third)));
+  EXPECT_FALSE(pool.submit_for(std::move(third), 1ms));
+  EXPECT_EQ(third, std::string(100, 'x'));
+  go_on.count_down();
+  EXPECT_TRUE(pool.submit_for(std::move(third), 1h));
+  pool.drain();
+  EXPECT_EQ(pool.stats().completed, 3U);
+}
+
+TEST(WorkerPoolQueue, DiscardsTheOldestIfAsked) {
+  gofer::latch go_on(1);
+  gofer::latch running(1);
+  gofer::worker_pool<int, int> pool(
+      [&](int i) {
+        if (i == 0) {
+          running.count_down();
+          go_on.wait();
+        }
+        return i;
+      },
+      {.min_workers = 1, .queue_capacity = 2, .when_full = gofer::overflow::discard_oldest});
+  pool.submit(0);
+  running.wait();
+  for (int i = 1; i <= 4; ++i) pool.submit(i);
+  go_on.count_down();
+  pool.drain();
+  std::map<std::uint64_t, bool> ok;
+  for (auto& r : pool.results()) ok[r.id] = r.ok();
+  EXPECT_EQ(ok, (std::map<std::uint64_t, bool>{{1, true}, {2, false}, {3, false}, {4, true}, {5, true}}));
+  EXPECT_EQ(pool.stats().discarded, 2U);
+}
+
+TEST(WorkerPoolQueue, RunsInTheCallerIfAsked) {
+  gofer::latch go_on(1);
+  gofer::latch running(1);
+  gofer::worker_pool<int, bool> pool(
+      [&](int i) {
+        if (i == 0) {
+          running.count_down();
+          go_on.wait();
+        }
+        return gofer::this_worker::number() != 0;
+      },
+      {.min_workers = 1, .queue_capacity = 1, .when_full = gofer::overflow::caller_runs});
+  pool.submit(0);
+  running.wait();
+  pool.submit(1);
+  pool.submit(2);  // runs here, and returns
+  EXPECT_EQ(pool.stats().completed, 1U);
+  go_on.count_down();
+  pool.drain();
+  for (auto& r : pool.results()) EXPECT_EQ(r.value(), r.id != 3);
+}
+
+TEST(WorkerPoolScaling, GrowsUnderLoadAndShrinksAfterwards) {
+  std::atomic<int> up{0};
+  std::atomic<int> down{0};
+  gofer::worker_pool<int> pool([](int) { gofer::sleep_for(5ms); },
+                               {.min_workers = 2,
+                                .max_workers = 5,
+                                .scale_interval = 1ms,
+                                .idle_timeout = 5ms,
+                                .on_scale = [&](std::size_t before, std::size_t after) { ++(after > before ? up : down); }});
+  for (int i = 0; i < 60; ++i) pool.submit(i);
+  while (up != 3) gofer::sleep_for(200us);
+  pool.wait_idle();
+  while (down != 3) gofer::sleep_for(200us);
+  EXPECT_EQ(pool.stats().workers, 2U);
+  const auto s = pool.stats();
+  EXPECT_EQ(s.grown, 3U);
+  EXPECT_EQ(s.shrunk, 3U);
+  EXPECT_EQ(s.completed, 60U);
+}
+
+TEST(WorkerPoolScaling, IsResizedAtRunTime) {
+  gofer::worker_pool<int> pool([](int) {}, {.min_workers = 1});
+  pool.resize(4, 4);
+  EXPECT_EQ(pool.stats().workers, 4U);
+  pool.resize(2, 2);
+  while (pool.stats().workers != 2) gofer::sleep_for(100us);
+  EXPECT_THROW(pool.resize(3, 2), std::invalid_argument);
+}
+
+TEST(WorkerPoolRetries, TriesAgainWithBackoff) {
+  std::atomic<int> calls{0};
+  gofer::worker_pool<int, int> pool(
+      [&](int i) {
+        if (++calls < 3) throw std::runtime_error("not yet");
+        return i;
+      },
+      {.min_workers = 1, .max_attempts = 5, .backoff = 1ms, .max_backoff = 2ms});
+  pool.submit(9);
+  pool.drain();
+  auto r = pool.results().receive();
+  EXPECT_EQ(r->value(), 9);
+  EXPECT_EQ(r->attempts, 3U);
+  EXPECT_EQ(pool.stats().retried, 2U);
+}
+
+TEST(WorkerPoolTimeouts, RequestAStopOfTheTask) {
+  gofer::worker_pool<int, bool> pool([](int, std::stop_token stop) { return gofer::sleep_for(1h, stop); },
+                                     {.min_workers = 1, .task_timeout = 2ms});
+  pool.submit(1);
+  pool.drain();
+  EXPECT_FALSE(pool.results().receive()->value());
+}
+
+TEST(WorkerPoolEnd, StopDiscardsWhatWaitsAndStopsWhatRuns) {
+  gofer::latch running(1);
+  gofer::worker_pool<int, bool> pool(
+      [&](int i, std::stop_token stop) {
+        if (i == 0) running.count_down();
+        return gofer::sleep_for(1h, stop);
+      },
+      {.min_workers = 1});
+  for (int i = 0; i < 5; ++i) pool.submit(i);
+  running.wait();
+  pool.stop();
+  pool.stop();
+  int discarded = 0;
+  for (auto& r : pool.results()) {
+    if (r.ok()) {
+      EXPECT_FALSE(r.value());
+    } else {
+      EXPECT_THROW(r.value(), gofer::task_discarded);
+      ++discarded;
+    }
+  }
+  EXPECT_EQ(discarded, 4);
+  EXPECT_EQ(pool.stats().discarded, 4U);
+  EXPECT_THROW(pool.submit(1), gofer::pool_stopped);
+}
+
+TEST(WorkerPoolEnd, DrainWithinALimitStopsWhenTimeIsUp) {
+  gofer::worker_pool<int> slow([](int, std::stop_token stop) { gofer::sleep_for(1h, stop); }, {.min_workers = 1});
+  slow.submit(1);
+  EXPECT_FALSE(slow.drain_for(2ms));
+  gofer::worker_pool<int> quick([](int) {}, {.min_workers = 1});
+  quick.submit(1);
+  EXPECT_TRUE(quick.drain_for(1h));
+  gofer::worker_pool<int> stopped([](int, std::stop_token stop) { gofer::sleep_for(1h, stop); }, {.min_workers = 1});
+  stopped.submit(1);
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_FALSE(stopped.drain(stop.get_token()));
+}
+
+TEST(WorkerPoolEnd, WaitingForThePoolInItsOwnTaskIsRefused) {
+  gofer::worker_pool<> pool({.min_workers = 1});
+  auto wrong = pool.submit([&] { pool.drain(); });
+  EXPECT_THROW(wrong.get(), std::logic_error);
+}
+
+TEST(WorkerPoolEnd, WhoReceivesTheLastResultMayDestroyIt) {
+  for (int i = 0; i < test::times(300); ++i) {
+    gofer::worker_pool<int, int> pool([](int k) { return k; }, {.min_workers = 2});
+    gofer::go([&] {
+      pool.submit(1);
+      pool.drain();
+    });
+    for (auto& r : pool.results()) EXPECT_TRUE(r.ok());
+  }
+}
+
+TEST(WorkerPoolOptions, ThatCannotBeAreRefused) {
+  const auto process = [](int) {};
+  EXPECT_THROW(gofer::worker_pool<int>(process, {.min_workers = 3, .max_workers = 2}), std::invalid_argument);
+  EXPECT_THROW(gofer::worker_pool<int>(process, {.queue_capacity = 0}), std::invalid_argument);
+  EXPECT_THROW(gofer::worker_pool<int>(process, {.max_attempts = 0}), std::invalid_argument);
+  EXPECT_THROW(gofer::worker_pool<int>(process, {.scale_interval = 0ms}), std::invalid_argument);
+}
+
+TEST_P(WorkerPool, StressTheLawHoldsWhileEverythingHappens) {
+  for (int round = 0; round < test::times(60); ++round) {
+    const auto when_full = static_cast<gofer::overflow>(round % 4);
+    gofer::worker_pool<int, int> pool(
+        [](int i) {
+          if (i % 7 == 0) throw std::runtime_error("seven");
+          if (i % 11 == 0) gofer::sleep_for(50us);
+          return i;
+        },
+        {.min_workers = 1,
+         .max_workers = 6,
+         .queue_capacity = 4,
+         .result_capacity = 2,
+         .when_full = when_full,
+         .scale_interval = 100us,
+         .idle_timeout = 200us,
+         .max_attempts = round % 2 == 0 ? 1U : 2U,
+         .backoff = 10us});
+    std::atomic<int> accepted{0};
+    std::atomic<int> results{0};
+    test::run_in(GetParam(), 6, [&](int i) {
+      if (i == 0) {
+        for (auto& r : pool.results()) results += r.id != 0 ? 1 : 0;
+      } else if (i == 1) {
+        for (int k = 0; k < 20; ++k) {
+          pool.resize(static_cast<std::size_t>(k % 3 + 1), 6);
+          expect_accounted(pool.stats());
+          gofer::sleep_for(50us);
+        }
+        round % 3 == 0 ? pool.stop() : pool.drain();
+      } else {
+        for (int k = 0; k < 300; ++k) {
+          try {
+            pool.submit(k);
+            ++accepted;
+          } catch (const gofer::queue_full&) {
+            gofer::yield();
+          } catch (const gofer::pool_stopped&) {
+            return;
+          }
+        }
+      }
+    });
+    EXPECT_EQ(results, accepted);
+    const auto s = pool.stats();
+    EXPECT_EQ(s.submitted, static_cast<std::uint64_t>(accepted.load()));
+    EXPECT_EQ(s.queued + s.busy, 0U);
+    expect_accounted(s);
+  }
+}
+
+}  // namespace
