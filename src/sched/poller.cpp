@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <system_error>
 
+#include "sched/runtime.hpp"
+
 namespace gofer::sched {
 namespace {
 
@@ -24,6 +26,9 @@ poll_record* record_of(std::uint64_t tag) noexcept {
 }  // namespace
 
 std::uint32_t poll_side::wait(const char* reason, const wait_limit& limit) noexcept {
+  // In a program whose plain threads alone use the network no worker has been started that would sleep in the poller.
+  auto& r = runtime::get();
+  if (!r.network.occupied()) r.notify();
   waiter self(reason);
   {
     const std::scoped_lock hold(lock_);

@@ -10,6 +10,8 @@
 
 namespace {
 
+#if !defined(GOFER_ASAN) && !defined(GOFER_TSAN)  // they are not told of these bare switches
+
 using gofer::arch::gofer_switch_context;
 
 struct two_contexts {
@@ -25,8 +27,6 @@ void alternate(void* transfer) {
     gofer_switch_context(&c.other_sp, c.main_sp, &c);
   }
 }
-
-#if !defined(GOFER_ASAN) && !defined(GOFER_TSAN)  // they are not told of these bare switches
 
 TEST(Context, SwitchesBackAndForth) {
   std::vector<std::byte> stack(64 * 1024);

@@ -64,6 +64,19 @@ TEST(Poller, AWaitEndsAtItsDeadlineAndLeavesNothingBehind) {
   runtime::get().network.close(p.ends[0], record);
 }
 
+// Run in a process of its own, where no fiber has started a worker.
+TEST(Poller, ServesAPlainThreadInAProgramWithoutFibers) {
+  pipe_pair p;
+  poll_record* record = runtime::get().network.open(p.ends[0]);
+  std::jthread writer([&] {
+    std::this_thread::sleep_for(2ms);
+    EXPECT_EQ(write(p.ends[1], "x", 1), 1);
+  });
+  EXPECT_EQ(record->readable.wait("test", {.deadline = std::chrono::steady_clock::now() + 20s}), waiter::woken);
+  writer.join();
+  runtime::get().network.close(p.ends[0], record);
+}
+
 TEST(Poller, RefusesADescriptorThatCannotBeWatched) {
   EXPECT_THROW(runtime::get().network.open(-1), std::system_error);
 }
