@@ -107,9 +107,13 @@ class sharded {
         busy.store(false, std::memory_order_release);
         for (arch::backoff wait; wanted.load(std::memory_order_relaxed);) wait();
       }
+      arch::take_up(this);
       if (!used.load(std::memory_order_relaxed)) used.store(true, std::memory_order_release);
     }
-    void leave() noexcept { busy.store(false, std::memory_order_release); }
+    void leave() noexcept {
+      arch::hand_on(this);
+      busy.store(false, std::memory_order_release);
+    }
   };
 
   /// The Ts of all threads at one moment: all cells are held before the first is copied.

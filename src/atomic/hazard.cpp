@@ -53,6 +53,7 @@ slot* acquire() {
   domain& d = all();
   std::atomic<slot*>& mine = d.caches.own().first;
   if (slot* s = mine.load(std::memory_order_relaxed)) {
+    arch::take_up(&mine);
     mine.store(s->next_free, std::memory_order_relaxed);
     return s;
   }
@@ -68,6 +69,7 @@ void release(slot* s) noexcept {
   s->protects.store(nullptr, std::memory_order_release);  // what was read through it happens before the object is freed
   std::atomic<slot*>& mine = all().caches.own().first;
   s->next_free = mine.load(std::memory_order_relaxed);
+  arch::hand_on(&mine);
   mine.store(s, std::memory_order_relaxed);
 }
 

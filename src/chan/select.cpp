@@ -1,6 +1,7 @@
 #include <gofer/select.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -16,8 +17,9 @@ constexpr std::size_t none = static_cast<std::size_t>(-1);
 
 /// Random enough to be fair; a state for each thread, of which a fiber that moves may use several.
 [[gnu::noinline]] std::uint64_t random() noexcept {
-  static thread_local std::uint64_t state = 0;
-  std::uint64_t z = (state += 0x9e3779b97f4a7c15ULL + sched::thread_index());  // splitmix64 (Steele, 2014)
+  static constinit thread_local std::atomic<std::uint64_t> state{0};  // atomic for TSan, to which a fiber is a thread
+  std::uint64_t z = state.load(std::memory_order_relaxed) + 0x9e3779b97f4a7c15ULL + sched::thread_index();
+  state.store(z, std::memory_order_relaxed);  // splitmix64 (Steele, 2014)
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
   z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
   return z ^ (z >> 31);

@@ -33,6 +33,7 @@ fiber_draft draft_fiber(std::size_t closure_size, std::size_t alignment, std::si
   auto& r = runtime::get();
   const std::size_t size = stack_size == 0 ? r.stack_size() : fiber_depot::round(stack_size);
   fiber* f = r.depot.get(size, r.stack_size(), this_thread().proc.get());
+  arch::take_up(f);  // handed on by its last user
   f->set_name(name);
   const auto below = reinterpret_cast<std::uintptr_t>(f) - closure_size;
   f->closure = reinterpret_cast<void*>(below & ~(std::uintptr_t{alignment} - 1));

@@ -46,6 +46,11 @@ std::uint32_t poll_side::wait(const char* reason, const wait_limit& limit) noexc
   return outcome;
 }
 
+void poll_side::forget() noexcept {
+  const std::scoped_lock hold(lock_);
+  ready_ = false;
+}
+
 void poll_side::notify() noexcept { release(true); }
 
 void poll_side::nudge() noexcept { release(false); }
@@ -85,7 +90,9 @@ poll_record* poller::open(int descriptor) {
     if (record != nullptr) free_ = record->next_free;
   }
   if (record == nullptr) record = new poll_record;
-  record->readable.ready_ = record->writable.ready_ = false;  // nobody else has the record
+  record->readable.forget();
+  record->writable.forget();
+  arch::hand_on(record);  // by way of the kernel, to who delivers its events
   epoll_event event{};
   event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
   event.data.u64 = tag(record, record->generation);
@@ -118,6 +125,7 @@ unsigned poller::deliver(const events& brought) noexcept {
     const epoll_event& event = brought.list[static_cast<std::size_t>(i)];
     if (event.data.u64 == 0) continue;  // an interrupt
     poll_record* record = record_of(event.data.u64);
+    arch::take_up(record);
     {
       // If the record is reopened right after this, its new user tries once for nothing.
       const std::scoped_lock hold(record->lock);

@@ -31,6 +31,7 @@ class poll_side {
 
  private:
   friend class poller;
+  void forget() noexcept;
   void release(bool remember) noexcept;
 
   arch::spin_lock lock_;

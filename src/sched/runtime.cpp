@@ -127,7 +127,7 @@ void runtime::stop() noexcept {
   if (stopping_.exchange(true, std::memory_order_acq_rel)) return;
   watcher.wake();
   const time_point until = clock::now() + stop_patience;
-  const bool worker = this_thread().scheduler_sp != nullptr;  // a fiber called exit(): it is one of them itself
+  const bool worker = this_thread().running.get() != nullptr;  // a fiber called exit(): its thread is one of them
   while (workers.load(std::memory_order_acquire) > (worker ? 1U : 0U) && clock::now() < until) {
     network.interrupt();
     while (thread* spare = idle.take_spare()) spare->sleep.signal();

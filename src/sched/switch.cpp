@@ -17,11 +17,14 @@
 namespace gofer::sched {
 namespace {
 
+GOFER_SWITCH_CODE void* saved_context(const fiber& f) noexcept { return f.sp; }
+
 /// The destination's part of a switch: `left` is the fiber that was left, or null if it was a scheduler.
 void arrive(arch::sanitized_stack& here, fiber* left) noexcept {
   thread& t = this_thread();
   arch::after_switch(here, left != nullptr ? &left->sanitized : &t.sanitized);
   if (left == nullptr) return;
+  (void)left->id.load(std::memory_order_acquire);  // orders what its starter wrote before what is read here
   const departure why = left->leaving.get();
   // From here on a waker may make the fiber runnable, and another thread may run it. Pairs with the load in wake.
   left->on_thread.store(false, std::memory_order_release);
@@ -78,19 +81,20 @@ void fiber_main(void* left) noexcept {
     const std::scoped_lock hold(r.foreign_lock);
     r.foreign.finished.add(1);
   }
+  arch::hand_on(&self);  // to who uses the stack next
   depart(t, self, departure::finish);
 }
 
 }  // namespace
 
-void begin(fiber& f) noexcept {
-  arch::fresh_stack(f.stack + 0, f.stack_size);
+GOFER_SWITCH_CODE void begin(fiber& f) noexcept {
+  arch::fresh_stack(f.stack, f.stack_size);
   f.sp = arch::make_context(static_cast<std::byte*>(f.closure), fiber_main);
 }
 
 void depart(thread& t, fiber& self, departure why) noexcept {
   self.leaving.set(why);
-  const arch::exception_state mine = arch::take_exception_state(t.exceptions);
+  const arch::exception_state mine = arch::take_exception_state(t.exceptions.get());
   fiber* to = nullptr;
   if (processor* p = t.proc.get()) {
     p->counters.switches.add(1);
@@ -102,22 +106,26 @@ void depart(thread& t, fiber& self, departure why) noexcept {
   void* left = nullptr;
   if (to != nullptr) {
     to->on_thread.store(true, std::memory_order_relaxed);
+    void* load = saved_context(*to);  // before the sanitizers are told, who take what follows for the other fiber's doing
     arch::before_switch(self.sanitized, to->sanitized, why == departure::finish);
-    left = arch::gofer_switch_context(&self.sp, to->sp, &self);
+    left = arch::gofer_switch_context(&self.sp, load, &self);
   } else {
+    void* load = t.scheduler_sp;
     arch::before_switch(self.sanitized, t.sanitized, why == departure::finish);
-    left = arch::gofer_switch_context(&self.sp, t.scheduler_sp, &self);
+    left = arch::gofer_switch_context(&self.sp, load, &self);
   }
   // Resumed. Nothing that was read from `t` holds: this may be another thread.
+  arch::take_up(&self);  // handed on by who woke it
   arrive(self.sanitized, static_cast<fiber*>(left));
-  arch::restore_exception_state(this_thread().exceptions, mine);
+  arch::restore_exception_state(this_thread().exceptions.get(), mine);
 }
 
 void run(thread& t, fiber& f) noexcept {
   t.running.set(&f);
   f.on_thread.store(true, std::memory_order_relaxed);
+  void* load = saved_context(f);
   arch::before_switch(t.sanitized, f.sanitized, false);
-  void* left = arch::gofer_switch_context(&t.scheduler_sp, f.sp, nullptr);
+  void* left = arch::gofer_switch_context(&t.scheduler_sp, load, nullptr);
   arrive(t.sanitized, static_cast<fiber*>(left));
 }
 

@@ -1,5 +1,6 @@
 #include "sched/thread.hpp"
 
+#include <atomic>
 #include <mutex>
 #include <vector>
 
@@ -28,13 +29,15 @@ thread_registry& registry() {
   return instance;
 }
 
-thread_local thread* current = nullptr;
+// Atomic because TSan takes each fiber for a thread of its own, and a fiber sees the records of all threads that it runs
+// on. Acquiring, so that what registration wrote into the record is in order for it, too.
+constinit thread_local std::atomic<thread*> current{nullptr};
 
 struct return_at_exit {
   thread* record = nullptr;
   ~return_at_exit() {
     if (record == nullptr) return;
-    current = nullptr;
+    current.store(nullptr, std::memory_order_relaxed);
     auto& all = registry();
     const std::scoped_lock hold(all.lock);
     all.free.push_back(record);
@@ -56,11 +59,11 @@ thread& register_thread() noexcept {
       all.free.reserve(all.made);  // so that a thread's end never allocates
     }
   }
-  record->exceptions = arch::thread_exception_state();
+  record->exceptions.set(arch::thread_exception_state());
   record->sanitized = {};
   record->sanitized.adopt_thread();
   at_exit.record = record;
-  current = record;
+  current.store(record, std::memory_order_release);
   return *record;
 }
 
@@ -68,13 +71,14 @@ thread& register_thread() noexcept {
 
 GOFER_OPAQUE thread& this_thread() noexcept {
   asm volatile("" ::: "memory");
-  if (current != nullptr) [[likely]] return *current;
+  if (thread* record = current.load(std::memory_order_acquire)) [[likely]] return *record;
   return register_thread();
 }
 
 GOFER_OPAQUE unsigned thread_index() noexcept {
   asm volatile("" ::: "memory");
-  return current != nullptr ? current->index : register_thread().index;
+  const thread* record = current.load(std::memory_order_acquire);
+  return record != nullptr ? record->index : register_thread().index;
 }
 
 bool parker::wait(time_point deadline) noexcept {

@@ -33,7 +33,7 @@ struct thread {
   unsigned index = 0;
   owned<fiber*> running;         // the fiber on this thread; null: its own code, or the scheduler's
   owned<processor*> proc;        // the processor it runs; null on plain threads and inside blocking()
-  arch::exception_state* exceptions = nullptr;  // this thread's slot
+  owned<arch::exception_state*> exceptions;  // this thread's slot
   parker sleep;
 
   // Of worker threads:

@@ -44,6 +44,7 @@ void waiter::wake() noexcept {
     arch::backoff wait;
     while (f->on_thread.load(std::memory_order_acquire)) wait();
   }
+  arch::hand_on(f);  // taken up in depart
   runtime::get().make_runnable(f);
 }
 

@@ -201,7 +201,6 @@ void run_worker(runtime& r, processor* first, bool searching) noexcept {
     }
   }
   t.proc.set(nullptr);
-  t.scheduler_sp = nullptr;
   r.workers.fetch_sub(1, std::memory_order_acq_rel);
 }
 
