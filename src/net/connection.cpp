@@ -23,8 +23,8 @@ std::size_t connection::read_some(std::span<std::byte> into, std::error_code& er
     error = std::make_error_code(std::errc::bad_file_descriptor);
     return 0;
   }
-  const ssize_t got = socket_->run(socket::direction::read, "net::connection::read_some", error, [&](int descriptor) {
-    return ::recv(descriptor, into.data(), into.size(), 0);
+  const long got = socket_->run(socket::direction::read, "net::connection::read_some", error, [&](int descriptor) {
+    return arch::system_call([&] { return ::recv(descriptor, into.data(), into.size(), 0); });
   });
   return got < 0 ? 0 : static_cast<std::size_t>(got);
 }
@@ -42,13 +42,13 @@ void connection::write(std::span<const std::byte> all, std::error_code& error) n
     return;
   }
   // One call for the whole of it, so that the turn is kept: what was sent is no success until nothing is left.
-  socket_->run(socket::direction::write, "net::connection::write", error, [&](int descriptor) -> ssize_t {
+  socket_->run(socket::direction::write, "net::connection::write", error, [&](int descriptor) {
     while (!all.empty()) {
-      const ssize_t sent = ::send(descriptor, all.data(), all.size(), MSG_NOSIGNAL);
+      const long sent = arch::system_call([&] { return ::send(descriptor, all.data(), all.size(), MSG_NOSIGNAL); });
       if (sent < 0) return sent;
       all = all.subspan(static_cast<std::size_t>(sent));
     }
-    return 0;
+    return 0L;
   });
 }
 
@@ -69,7 +69,9 @@ void connection::limit_writes(sched::time_point at) noexcept {
 void connection::shutdown_write() noexcept {
   if (socket_ == nullptr) return;
   std::error_code ignored;  // the other side is gone already
-  socket_->run_now(ignored, [](int descriptor) -> ssize_t { return ::shutdown(descriptor, SHUT_WR); });
+  socket_->run_now(ignored, [](int descriptor) {
+    return arch::system_call([&] { return ::shutdown(descriptor, SHUT_WR); });
+  });
 }
 
 void connection::close() noexcept {
@@ -83,29 +85,24 @@ std::string connection::local_address() const { return socket_ == nullptr ? "" :
 connection dial_until(std::string_view address, sched::time_point deadline) {
   std::error_code error;
   for (const endpoint& to : resolve(address)) {
-    const int descriptor = ::socket(to.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const long descriptor = arch::system_call(
+        [&] { return ::socket(to.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0); });
     if (descriptor < 0) {
-      error.assign(errno, std::system_category());
+      error.assign(static_cast<int>(-descriptor), std::system_category());
       continue;
     }
-    std::unique_ptr<socket, close_socket> s(new socket(descriptor, to));
+    std::unique_ptr<socket, close_socket> s(new socket(static_cast<int>(descriptor), to));
     s->set_deadline(socket::direction::write, deadline);
     bool begun = false;
-    s->run(socket::direction::write, "net::dial", error, [&](int d) -> ssize_t {
-      if (!begun) {
-        begun = true;
-        return ::connect(d, to.get(), to.length);
-      }
-      int result = 0;
-      socklen_t size = sizeof(result);
-      if (::getsockopt(d, SOL_SOCKET, SO_ERROR, &result, &size) != 0) return -1;
-      if (result == 0) {  // writable and no error; or woken for nothing, and then there is no peer yet
-        endpoint peer;
-        if (::getpeername(d, peer.get(), &peer.length) == 0) return 0;
-        result = errno == ENOTCONN ? EAGAIN : errno;
-      }
-      errno = result;
-      return -1;
+    s->run(socket::direction::write, "net::dial", error, [&](int d) {
+      if (!std::exchange(begun, true)) return arch::system_call([&] { return ::connect(d, to.get(), to.length); });
+      int refused = 0;
+      socklen_t size = sizeof(refused);
+      const long known = arch::system_call([&] { return ::getsockopt(d, SOL_SOCKET, SO_ERROR, &refused, &size); });
+      if (known != 0 || refused != 0) return known != 0 ? known : -static_cast<long>(refused);
+      endpoint peer;  // there is none yet if we were woken for nothing
+      const long connected = arch::system_call([&] { return ::getpeername(d, peer.get(), &peer.length); });
+      return connected == -ENOTCONN ? -EAGAIN : connected;
     });
     if (error) continue;
     s->disable_delay();

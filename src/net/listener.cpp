@@ -81,11 +81,12 @@ connection listener::accept_one(bool wait) {
   for (;;) {
     std::error_code error = std::make_error_code(std::errc::bad_file_descriptor);
     endpoint from;
-    const auto take = [&](int listening) -> ssize_t {
+    const auto take = [&](int listening) {
       from.length = sizeof(from.storage);
-      return ::accept4(listening, from.get(), &from.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      return arch::system_call(
+          [&] { return ::accept4(listening, from.get(), &from.length, SOCK_NONBLOCK | SOCK_CLOEXEC); });
     };
-    ssize_t descriptor = -1;
+    long descriptor = -1;
     if (socket_ != nullptr) {
       descriptor = wait ? socket_->run(socket::direction::read, "net::listener::accept", error, take)
                         : socket_->run_now(error, take);

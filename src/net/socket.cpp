@@ -68,15 +68,17 @@ void socket::close() noexcept {
 std::string socket::local_address() noexcept {
   endpoint local;
   std::error_code error;
-  run_now(error, [&](int descriptor) -> ssize_t { return ::getsockname(descriptor, local.get(), &local.length); });
+  run_now(error, [&](int descriptor) {
+    return arch::system_call([&] { return ::getsockname(descriptor, local.get(), &local.length); });
+  });
   return error ? "" : to_string(local);
 }
 
 void socket::disable_delay() noexcept {
   std::error_code ignored;
-  run_now(ignored, [](int descriptor) -> ssize_t {
+  run_now(ignored, [](int descriptor) {
     const int yes = 1;
-    return ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+    return arch::system_call([&] { return ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes)); });
   });
 }
 

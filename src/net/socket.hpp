@@ -1,7 +1,5 @@
 #pragma once
 
-#include <sys/types.h>
-
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
@@ -11,6 +9,7 @@
 
 #include <gofer/mutex.hpp>
 
+#include "arch/system_call.hpp"
 #include "net/address.hpp"
 #include "sched/poller.hpp"
 
@@ -28,22 +27,22 @@ class socket {
 
   enum class direction { read, write };
 
-  /// Calls `call(descriptor)`, a system call, until it succeeds; waits whenever it would have to. -1 with an error.
+  /// Calls `call(descriptor)` until it succeeds; waits whenever it would have to. `call` makes system calls by way of
+  /// arch::system_call and returns a result or minus an error number. -1 with an error.
   template <class Call>
-  ssize_t run(direction d, const char* reason, std::error_code& error, Call call) noexcept {
+  long run(direction d, const char* reason, std::error_code& error, Call call) noexcept {
     const use in(*this);
     if (!in) return fail(error, std::errc::operation_canceled);
     const std::scoped_lock hold(turn_[static_cast<int>(d)]);
     for (;;) {
-      const ssize_t result = call(descriptor_);
-      const int number = errno;
+      const long result = call(descriptor_);
       if (result >= 0) {
         error.clear();
         return result;
       }
-      if (number == EINTR) continue;
-      if (number != EAGAIN && number != EINPROGRESS) {
-        error.assign(number, std::system_category());
+      if (result == -EINTR) continue;
+      if (result != -EAGAIN && result != -EINPROGRESS) {
+        error.assign(static_cast<int>(-result), std::system_category());
         return -1;
       }
       if (!wait(d, reason, error)) return -1;
@@ -52,12 +51,11 @@ class socket {
 
   /// The same without waiting: EAGAIN is an error like others.
   template <class Call>
-  ssize_t run_now(std::error_code& error, Call call) noexcept {
+  long run_now(std::error_code& error, Call call) noexcept {
     const use in(*this);
     if (!in) return fail(error, std::errc::operation_canceled);
-    const ssize_t result = call(descriptor_);
-    const int number = errno;
-    error.assign(result >= 0 ? 0 : number, std::system_category());
+    const long result = call(descriptor_);
+    error.assign(result >= 0 ? 0 : static_cast<int>(-result), std::system_category());
     return result;
   }
 
@@ -88,7 +86,7 @@ class socket {
   static constexpr std::uint32_t closed = 1;
   static constexpr std::uint32_t one_use = 2;
 
-  static ssize_t fail(std::error_code& error, std::errc code) noexcept {
+  static long fail(std::error_code& error, std::errc code) noexcept {
     error = std::make_error_code(code);
     return -1;
   }

@@ -76,6 +76,7 @@ fiber* fiber_depot::grow(size_class& into, std::size_t stack_size) {
 fiber* fiber_depot::get(std::size_t stack_size, std::size_t default_size, processor* p) {
   const bool cached = p != nullptr && stack_size == default_size;
   if (cached) {
+    arch::take_up(&p->free_fibers);
     if (fiber* f = p->free_fibers.get()) {
       p->free_fibers.set(f->link.get());
       p->free_count.add(-1U);
@@ -91,6 +92,7 @@ fiber* fiber_depot::get(std::size_t stack_size, std::size_t default_size, proces
     for (fiber* each = rest; each != nullptr; each = each->link.get()) ++count;
     p->free_fibers.set(rest);
     p->free_count.set(count);
+    arch::hand_on(&p->free_fibers);
   }
   return f;
 }
@@ -98,9 +100,11 @@ fiber* fiber_depot::get(std::size_t stack_size, std::size_t default_size, proces
 void fiber_depot::put(fiber* f, std::size_t default_size, processor* p) noexcept {
   fiber* last = f;
   if (p != nullptr && f->stack_size == default_size) {
+    arch::take_up(&p->free_fibers);
     f->link.set(p->free_fibers.get());
     p->free_fibers.set(f);
     p->free_count.add(1);
+    arch::hand_on(&p->free_fibers);
     if (p->free_count.get() <= kept_at_processor) return;
     for (unsigned i = 1; i < batch; ++i) last = last->link.get();
     p->free_fibers.set(last->link.get());

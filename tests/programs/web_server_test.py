@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import json
+import os
 import re
 import signal
 import socket
@@ -12,6 +13,7 @@ import time
 import unittest
 
 PROGRAM = sys.argv.pop(1)
+SANITIZED = "GOFER_SANITIZED" in os.environ  # the clients' part of the work takes longer then
 
 
 class Web:
@@ -73,7 +75,7 @@ class TheGuidesLoad(unittest.TestCase):
         total = seconds(seen["Total Latency"])
         self.assertGreater(total, 20)
         self.assertAlmostEqual(total / 100, seconds(seen["Average Latency"]), places=3)
-        self.assertAlmostEqual(total, seconds(clients[1]), delta=0.05 * total)
+        self.assertAlmostEqual(total, seconds(clients[1]), delta=(0.5 if SANITIZED else 0.05) * total)
         self.assertLessEqual(total, seconds(clients[1]))
 
     def test_rejects_what_the_queue_cannot_hold(self):
@@ -161,8 +163,8 @@ class Ending(unittest.TestCase):
         with Web("--requests", "3000", "--queue", "10000", "--grace", "1") as web:
             while json.loads(curl(web.url("/stats"))[2])["requests"] < 100:
                 time.sleep(0.005)
-            _, _, code = web.end()
-            self.assertIn(code, (0, 1))  # 1: the grace was too short for thousands of requests
+            _, err, code = web.end()
+            self.assertIn(code, (0, 1), err)  # 1: the grace was too short for thousands of requests
 
 
 class WrongUse(unittest.TestCase):
