@@ -53,8 +53,10 @@ fiber* fiber_depot::grow(size_class& into, std::size_t stack_size) {
   const std::size_t count = std::max<std::size_t>(1, slab_bytes / stack_size);
   std::byte* base = arch::reserve_stacks(stack_size, count);
 #if defined(GOFER_ASAN)
-  // What only an abandoned fiber points to is not a leak.
-  __lsan_register_root_region(base, stack_size * count);
+  // What only an abandoned fiber points to is not a leak. The guards are left out: they cannot be read.
+  for (std::size_t i = 0; i < count; ++i) {
+    __lsan_register_root_region(base + i * stack_size + arch::page_size(), stack_size - arch::page_size());
+  }
 #endif
   // Made one by one as they are needed would touch less memory at once, but a slab is only 64 pages of it.
   fiber* chain = nullptr;

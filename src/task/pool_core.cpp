@@ -98,17 +98,13 @@ std::uint64_t pool_core::submit(std::unique_ptr<job>& j) {
         throw queue_full("worker_pool \"" + options_.name + "\": the queue holds " +
                          std::to_string(queue_.size()) + " tasks and is full");
       case overflow::discard_oldest: {
-        std::unique_ptr<job> oldest = std::move(queue_.front());
+        std::deque<std::unique_ptr<job>> oldest;
+        oldest.push_back(std::move(queue_.front()));
         queue_.pop_front();
         ++running_;  // until it is settled
         hold.unlock();
-        oldest->settle(std::make_exception_ptr(task_discarded("worker_pool \"" + options_.name +
-                                                              "\": discarded for a newer task")),
-                       ending_source_.get_token());
+        discard(oldest, "discarded for a newer task");
         hold.lock();
-        --running_;
-        ++counted_.discarded;
-        settled(hold);
         check_open();
         break;
       }
@@ -357,34 +353,34 @@ bool pool_core::drain(const sched::wait_limit& limit) {
   return true;
 }
 
-void pool_core::discard_queued(lock& hold, const char* why) {
-  const auto error = std::make_exception_ptr(task_discarded("worker_pool \"" + options_.name + "\": " + why));
-  while (!queue_.empty()) {
-    std::unique_ptr<job> j = std::move(queue_.front());
-    queue_.pop_front();
-    ++running_;
-    hold.unlock();
-    j->settle(error, ending_source_.get_token());
-    j.reset();
-    hold.lock();
-    --running_;
-    ++counted_.discarded;
-  }
-  settled(hold);
-}
-
 void pool_core::stop() {
   check_outside("stop");
   lock hold(lock_);
   begin_ending(hold);
+  // Taken before anything is asked to stop: a worker that stops early must not begin one of these.
+  std::deque<std::unique_ptr<job>> dropped = std::exchange(queue_, {});
+  running_ += dropped.size();  // until they are settled
   hold.unlock();
   ending_source_.request_stop();
   stop_source_.request_stop();
+  discard(dropped, "stopped before it was run");
   hold.lock();
-  discard_queued(hold, "stopped before it was run");
   if (sched::stopped()) return;  // after main: the workers are gone
   quiet_.wait(hold, [&] { return unsettled() == 0 && workers_ == 0; });
   if (!std::exchange(closed_, true)) close_();
+}
+
+/// Settles jobs that were taken from the queue and counted as running.
+void pool_core::discard(std::deque<std::unique_ptr<job>>& dropped, const char* why) {
+  const auto error = std::make_exception_ptr(task_discarded("worker_pool \"" + options_.name + "\": " + why));
+  for (std::unique_ptr<job>& j : dropped) {
+    j->settle(error, ending_source_.get_token());
+    j.reset();
+    const lock hold(lock_);
+    --running_;
+    ++counted_.discarded;
+    settled(hold);
+  }
 }
 
 void pool_core::wait_idle() {

@@ -20,6 +20,7 @@
 #include <gofer/latch.hpp>
 #include <gofer/wait_group.hpp>
 
+#include "arch/sanitizer.hpp"
 #include "support/callers.hpp"
 
 namespace {
@@ -224,6 +225,8 @@ TEST(NetNames, AreLookedUp) {
   EXPECT_TRUE(net::dial(listener.address(), 10s));
 }
 
+#if !defined(GOFER_ASAN)  // UBSan opens a pipe to look at an object's type, and takes a failure for a wrong object
+
 // Out of descriptors: accepting pauses, says so once, and goes on when there are some again.
 TEST(NetDescriptors, AcceptingPausesWithoutThem) {
   auto listener = net::listener::listen("127.0.0.1:0");
@@ -250,6 +253,8 @@ TEST(NetDescriptors, AcceptingPausesWithoutThem) {
   EXPECT_NE(said.find("Too many open files"), std::string::npos) << said;
   EXPECT_EQ(std::ranges::count(said, '\n'), 1) << said;
 }
+
+#endif
 
 // Descriptors are opened and closed all the time, so numbers are used again: no event reaches the wrong connection.
 TEST_P(Net, StressConnectionsComeAndGo) {

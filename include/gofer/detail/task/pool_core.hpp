@@ -163,7 +163,7 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   void check_open() const;
   void check_outside(const char* operation) const;
   void begin_ending(const lock& hold);
-  void discard_queued(lock& hold, const char* why);
+  void discard(std::deque<std::unique_ptr<job>>& dropped, const char* why);
   void add_worker(lock& hold, bool growth);
   void work(std::size_t number);
   bool next_job(lock& hold, std::unique_ptr<job>& j);
