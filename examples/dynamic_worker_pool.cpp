@@ -23,11 +23,9 @@ int main() {
   const auto say = [](std::size_t before, std::size_t after) {
     std::printf("Scaling %s: %zu workers -> %zu workers\n", after > before ? "up" : "down", before, after);
   };
-  gofer::worker_pool<task, std::string> pool(process, {.min_workers = 2,
-                                                       .max_workers = 5,
-                                                       .scale_interval = pace(20ms),
-                                                       .idle_timeout = pace(500ms),
-                                                       .on_scale = say});
+  gofer::worker_pool<task, std::string> pool(
+      process,
+      {.min_workers = 2, .max_workers = 5, .scale_interval = pace(20ms), .idle_timeout = pace(500ms), .on_scale = say});
 
   for (int burst = 0; burst < 3; ++burst) {
     std::printf("Submitting burst %d\n", burst + 1);

@@ -32,8 +32,9 @@ struct options {
 
 /// Returns the exit code if the program is to end, as after --help.
 std::optional<int> parse(int argc, char** argv, options& o) {
-  CLI::App app("A concurrent web server: GET /api/resource/{id} goes through a bounded pool of workers, /stats tells what\n"
-               "they did, /healthz says that the server is there. At first it plays a load against itself.");
+  CLI::App app(
+      "A concurrent web server: GET /api/resource/{id} goes through a bounded pool of workers, /stats tells what\n"
+      "they did, /healthz says that the server is there. At first it plays a load against itself.");
   app.name("gofer-web");
   app.add_option("--address", o.server.address, "Where to listen; port 0 takes a free one")->capture_default_str();
   app.add_option("--workers", o.workers, "Resources that are worked on at once")
@@ -62,15 +63,16 @@ std::optional<int> parse(int argc, char** argv, options& o) {
   }
 }
 
-void play_load(const std::string& address, const options& o, std::stop_token stop, const web::resource_service& service) {
+void play_load(const std::string& address, const options& o, std::stop_token stop,
+               const web::resource_service& service) {
   fmt::print("Playing the load: {} requests from {} fibers\n", o.requests, o.requests);
   std::fflush(stdout);
   const web::load_report seen = web::run_load(address, o.requests, std::move(stop));
   web::print(service.stats());
-  fmt::print("Clients saw: {} answers, {} errors, total latency {}, average {}\n", seen.answered, seen.errors,
-             web::to_text(seen.latency),
-             web::to_text(seen.accepted() == 0 ? seen.latency
-                                               : seen.latency / static_cast<std::int64_t>(seen.accepted())));
+  fmt::print(
+      "Clients saw: {} answers, {} errors, total latency {}, average {}\n", seen.answered, seen.errors,
+      web::to_text(seen.latency),
+      web::to_text(seen.accepted() == 0 ? seen.latency : seen.latency / static_cast<std::int64_t>(seen.accepted())));
   if (!seen.first_failure.empty()) {
     fmt::print(stderr, "gofer-web: {} requests were not answered; the first: {}\n", o.requests - seen.sent,
                seen.first_failure);
@@ -84,7 +86,8 @@ int serve(const options& o) {
   gofer::http::server server(o.server);
   service.add_to(server);
   server.start();
-  fmt::print("gofer-web listens on http://{} with {} workers and a queue of {}\n", server.address(), o.workers, o.queue);
+  fmt::print("gofer-web listens on http://{} with {} workers and a queue of {}\n", server.address(), o.workers,
+             o.queue);
   std::fflush(stdout);
 
   std::stop_source load_stop;

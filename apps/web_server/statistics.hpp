@@ -8,10 +8,10 @@ namespace web {
 
 /// What the server did, at one moment.
 struct statistics {
-  std::int64_t requests = 0;  // accepted
-  std::int64_t answered = 0;  // of these
-  std::int64_t errors = 0;    // of these, with 500
-  std::int64_t rejected = 0;  // not accepted: the queue was full
+  std::int64_t requests = 0;            // accepted
+  std::int64_t answered = 0;            // of these
+  std::int64_t errors = 0;              // of these, with 500
+  std::int64_t rejected = 0;            // not accepted: the queue was full
   std::chrono::nanoseconds latency{0};  // of all answered: from a request's arrival to its answer
 
   std::int64_t active() const noexcept { return requests - answered; }

@@ -8,8 +8,8 @@
 namespace gofer {
 
 /// A 64-bit counter that many may change and read at once, exact at every moment, on a cache line of its own. Every
-/// operation is one atomic instruction, and what came before a change happens before a read that sees it. Where many count
-/// and few read, sharded_counter is faster by far. Overflow wraps around.
+/// operation is one atomic instruction, and what came before a change happens before a read that sees it. Where many
+/// count and few read, sharded_counter is faster by far. Overflow wraps around.
 class alignas(arch::cache_line) atomic_counter {
  public:
   constexpr explicit atomic_counter(std::int64_t initial = 0) noexcept : value_(initial) {}

@@ -24,8 +24,8 @@ struct version final : retired {
 
 }  // namespace hazard
 
-/// A look at one version of an atomic_value: behaves like a pointer to const. The version lives, unchanged, as long as the
-/// snapshot, whatever happens to the atomic_value; may be held across waits and released on another thread.
+/// A look at one version of an atomic_value: behaves like a pointer to const. The version lives, unchanged, as long as
+/// the snapshot, whatever happens to the atomic_value; may be held across waits and released on another thread.
 template <class T>
 class snapshot {
  public:
@@ -69,7 +69,8 @@ class snapshot {
 ///     current.update([](config& next) { next.port = 8081; });
 ///
 /// What was done before a version was stored happens before a load that returns it. A version is freed once it is not
-/// current and no snapshot holds it: within the next 64 stores, or as many as there are snapshots at once if that is more.
+/// current and no snapshot holds it: within the next 64 stores, or as many as there are snapshots at once if that is
+/// more.
 template <class T>
 class atomic_value {
  public:
@@ -148,7 +149,8 @@ class atomic_value {
   bool replace(const snapshot<T>& expected, hazard::version<T>* next) noexcept {
     hazard::version<T>* seen = expected.version_;
     // The snapshot keeps its version from being freed, so that an equal pointer means the same version.
-    if (!current_.compare_exchange_strong(seen, next, std::memory_order_acq_rel, std::memory_order_relaxed)) return false;
+    if (!current_.compare_exchange_strong(seen, next, std::memory_order_acq_rel, std::memory_order_relaxed))
+      return false;
     hazard::retire(seen);
     return true;
   }

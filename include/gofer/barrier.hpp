@@ -10,8 +10,8 @@
 
 namespace gofer {
 
-/// std::barrier for fibers and threads: a number of participants meet again and again; when all have arrived, one of them
-/// runs the completion and all go on to the next phase. What a participant did before arriving happens before the
+/// std::barrier for fibers and threads: a number of participants meet again and again; when all have arrived, one of
+/// them runs the completion and all go on to the next phase. What a participant did before arriving happens before the
 /// completion, and that before any participant goes on.
 template <class CompletionFunction = decltype([]() noexcept {})>
 class barrier {

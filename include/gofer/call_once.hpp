@@ -29,12 +29,13 @@ class once_flag {
   sync::wait_queue state_{never};
 };
 
-/// Calls `f(args...)` unless a call with this flag has returned before; callers that come meanwhile block until it has. If
-/// it throws, the exception goes to its caller and the next caller tries. The successful call happens before the return of
-/// every other. Costs one load once it is done.
+/// Calls `f(args...)` unless a call with this flag has returned before; callers that come meanwhile block until it has.
+/// If it throws, the exception goes to its caller and the next caller tries. The successful call happens before the
+/// return of every other. Costs one load once it is done.
 template <class F, class... Args>
 void call_once(once_flag& flag, F&& f, Args&&... args) {
-  if (flag.state_.load() == sync::wait_queue::of(once_flag::done)) [[likely]] return;
+  if (flag.state_.load() == sync::wait_queue::of(once_flag::done)) [[likely]]
+    return;
   if (!flag.begin()) return;
   try {
     std::invoke(std::forward<F>(f), std::forward<Args>(args)...);

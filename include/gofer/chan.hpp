@@ -15,8 +15,8 @@ namespace gofer {
 
 enum class chan_status {
   ok,
-  empty,    // nothing there at the moment
-  closed,   // closed, and drained
+  empty,   // nothing there at the moment
+  closed,  // closed, and drained
   timeout,
   stopped,  // by the stop token
 };
@@ -113,9 +113,12 @@ chan_status try_receive(channel<T>* ch, std::optional<T>& out) {
   }
   if (counterpart != nullptr) counterpart->who->wake();
   switch (done) {
-    case attempt::done: return chan_status::ok;
-    case attempt::closed: return chan_status::closed;
-    default: return chan_status::empty;
+    case attempt::done:
+      return chan_status::ok;
+    case attempt::closed:
+      return chan_status::closed;
+    default:
+      return chan_status::empty;
   }
 }
 
@@ -235,11 +238,11 @@ class observing {
 ///     });
 ///     for (int s : squares) std::printf("%d\n", s);
 ///
-/// With capacity 0 a send waits for a receive and the other way round; with more, up to so many values wait in a buffer.
-/// Waiters are served in order. A send happens before the return of the receive that gets its value; in a channel of
-/// capacity C the k-th receive happens before the return of send k + C. A value is moved exactly once into the channel
-/// and once out, under a lock held for that: its move must not wait. If its move throws, the operation that moved throws
-/// and the channel goes on.
+/// With capacity 0 a send waits for a receive and the other way round; with more, up to so many values wait in a
+/// buffer. Waiters are served in order. A send happens before the return of the receive that gets its value; in a
+/// channel of capacity C the k-th receive happens before the return of send k + C. A value is moved exactly once into
+/// the channel and once out, under a lock held for that: its move must not wait. If its move throws, the operation that
+/// moved throws and the channel goes on.
 template <class T>
 class chan : public channels::sending<T, chan<T>>,
              public channels::receiving<T, chan<T>>,

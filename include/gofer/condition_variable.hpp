@@ -141,8 +141,7 @@ class condition_variable {
     return any_.wait_for(lock, std::move(stop), d, std::move(ready));
   }
   template <class Clock, class Duration, class Predicate>
-  bool wait_until(lock_type& lock, std::stop_token stop, std::chrono::time_point<Clock, Duration> at,
-                  Predicate ready) {
+  bool wait_until(lock_type& lock, std::stop_token stop, std::chrono::time_point<Clock, Duration> at, Predicate ready) {
     return any_.wait_until(lock, std::move(stop), at, std::move(ready));
   }
 

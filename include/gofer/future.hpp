@@ -150,8 +150,8 @@ class future {
   bool joins_ = false;
 };
 
-/// Starts `f(args...)` as a fiber and returns its result to come. std::async, without its policies: it always runs beside
-/// the caller.
+/// Starts `f(args...)` as a fiber and returns its result to come. std::async, without its policies: it always runs
+/// beside the caller.
 ///
 ///     auto page = gofer::async(fetch, url);
 ///     parse(page.get());
@@ -162,8 +162,7 @@ auto async(F&& f, Args&&... args) -> future<std::invoke_result_t<std::decay_t<F>
   go([shared, f = std::decay_t<F>(std::forward<F>(f)),
       args = std::tuple<std::decay_t<Args>...>(std::forward<Args>(args)...)]() mutable {
     shared->run([&]() -> result {
-      return std::apply(
-          [&](auto&... each) -> result { return std::invoke(std::move(f), std::move(each)...); }, args);
+      return std::apply([&](auto&... each) -> result { return std::invoke(std::move(f), std::move(each)...); }, args);
     });
   });
   return tasks::make_future(std::move(shared), true);

@@ -32,8 +32,8 @@ struct go_options {
 ///     gofer::go([] { std::puts("from a fiber"); });
 ///
 /// May be called from anywhere. What the caller did before happens before the fiber begins. The fiber is not waited for
-/// by anybody; when `main` returns it is abandoned. An exception that leaves it aborts the program, naming the fiber and
-/// the exception. Throws what copying `f` throws, and std::system_error when no stack can be had.
+/// by anybody; when `main` returns it is abandoned. An exception that leaves it aborts the program, naming the fiber
+/// and the exception. Throws what copying `f` throws, and std::system_error when no stack can be had.
 template <class F>
   requires std::invocable<std::decay_t<F>>
 void go(go_options options, F&& f) {
@@ -94,8 +94,8 @@ void sleep_until(std::chrono::time_point<Clock, Duration> at) {
 }
 
 /// Calls `f`, which may block the OS thread (a system call, a foreign library's lock) or compute for long, and returns
-/// what it returns. Meanwhile other fibers go on elsewhere: the thread hands its processor over at once and asks for one
-/// again when `f` has returned. On a plain thread just calls `f`.
+/// what it returns. Meanwhile other fibers go on elsewhere: the thread hands its processor over at once and asks for
+/// one again when `f` has returned. On a plain thread just calls `f`.
 template <class F>
 decltype(auto) blocking(F&& f) {
   const sched::blocking_section section;
@@ -182,8 +182,8 @@ std::string_view name();
 
 namespace sched {
 
-/// The fiber_local values of whoever runs: a key's value, made by `make` at first use and destroyed by `destroy` when the
-/// fiber ends. On a plain thread they belong to the thread.
+/// The fiber_local values of whoever runs: a key's value, made by `make` at first use and destroyed by `destroy` when
+/// the fiber ends. On a plain thread they belong to the thread.
 struct fiber_local_key {
   void* (*make)();
   void (*destroy)(void*) noexcept;
@@ -192,8 +192,8 @@ void* fiber_local_value(const fiber_local_key& key);
 
 }  // namespace sched
 
-/// One T for each fiber that uses it, value-initialized at the fiber's first use and destroyed when the fiber ends; each
-/// plain thread has one, too. The library's `thread_local`, which must not be used where a fiber may wait.
+/// One T for each fiber that uses it, value-initialized at the fiber's first use and destroyed when the fiber ends;
+/// each plain thread has one, too. The library's `thread_local`, which must not be used where a fiber may wait.
 template <class T>
 class fiber_local {
  public:

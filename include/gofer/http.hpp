@@ -70,9 +70,9 @@ class response {
   response& status(int code);
   int status() const noexcept { return status_; }
 
-  /// Sets a field, in place of one of that name. What frames the message (Content-Length, Transfer-Encoding, Connection)
-  /// is the server's to set. Throws std::invalid_argument for names and values that may not be in a header, such as those
-  /// with a line end; std::logic_error once the head has been sent.
+  /// Sets a field, in place of one of that name. What frames the message (Content-Length, Transfer-Encoding,
+  /// Connection) is the server's to set. Throws std::invalid_argument for names and values that may not be in a header,
+  /// such as those with a line end; std::logic_error once the head has been sent.
   response& header(std::string_view name, std::string_view value);
 
   /// Adds to the body. While streaming blocks until the system has taken it, and throws std::system_error when the
@@ -120,20 +120,20 @@ struct server_options {
 
 /// One consistent look.
 struct server_stats {
-  std::uint64_t accepted = 0;      // connections
-  std::uint64_t connections = 0;   // of these, open
-  std::uint64_t requests = 0;      // that reached a handler, or would have if there were one
-  std::uint64_t active = 0;        // of these, not answered yet
-  std::uint64_t errors = 0;        // of these, answered with 500 or above
-  std::uint64_t refused = 0;       // requests that could not be read as one: 400, 408, 413, 431 and so on
-  std::uint64_t overloaded = 0;    // connections and requests answered with 503 for want of room
+  std::uint64_t accepted = 0;     // connections
+  std::uint64_t connections = 0;  // of these, open
+  std::uint64_t requests = 0;     // that reached a handler, or would have if there were one
+  std::uint64_t active = 0;       // of these, not answered yet
+  std::uint64_t errors = 0;       // of these, answered with 500 or above
+  std::uint64_t refused = 0;      // requests that could not be read as one: 400, 408, 413, 431 and so on
+  std::uint64_t overloaded = 0;   // connections and requests answered with 503 for want of room
 };
 
 /// Serves HTTP/1.1 and 1.0: keep-alive, pipelining, sized and chunked bodies.
 ///
 /// Patterns are Go 1.22's: "GET /api/resource/{id}", "/static/{path...}", "/exact/{$}", and "/tree/" for all below. GET
-/// covers HEAD; without a method all are meant. The most specific pattern wins, whatever the order of registration. What
-/// no pattern knows is answered with 404, with 405 if another method is known, OPTIONS with the methods.
+/// covers HEAD; without a method all are meant. The most specific pattern wins, whatever the order of registration.
+/// What no pattern knows is answered with 404, with 405 if another method is known, OPTIONS with the methods.
 class server {
  public:
   explicit server(server_options options = {});
@@ -146,16 +146,16 @@ class server {
   /// another without being more or less specific.
   void handle(std::string_view pattern, handler h);
 
-  /// Begins to listen, and returns. Throws std::system_error, std::invalid_argument for the address; std::logic_error if
-  /// it was started before.
+  /// Begins to listen, and returns. Throws std::system_error, std::invalid_argument for the address; std::logic_error
+  /// if it was started before.
   void start();
 
   /// Starts unless that is done, and blocks until a shutdown is over.
   void serve();
 
   /// Stops accepting, lets every request that has begun to come in be answered, closes idle connections. What is not
-  /// finished within `grace` is cut off: its token is requested to stop and its connection closed. Returns true if nothing
-  /// was cut off. May be called from anywhere but a handler, and again.
+  /// finished within `grace` is cut off: its token is requested to stop and its connection closed. Returns true if
+  /// nothing was cut off. May be called from anywhere but a handler, and again.
   template <class Rep, class Period>
   bool shutdown(std::chrono::duration<Rep, Period> grace) {
     return shutdown_within(std::chrono::ceil<std::chrono::nanoseconds>(grace));

@@ -9,8 +9,8 @@
 
 namespace gofer {
 
-/// std::latch for fibers and threads: counts down once, and lets everybody through from then on. Every count_down happens
-/// before the return of a wait. May be destroyed as soon as the last wait has returned.
+/// std::latch for fibers and threads: counts down once, and lets everybody through from then on. Every count_down
+/// happens before the return of a wait. May be destroyed as soon as the last wait has returned.
 class latch {
  public:
   /// Throws std::logic_error if `expected` is negative.

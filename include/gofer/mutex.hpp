@@ -10,16 +10,17 @@
 
 namespace gofer {
 
-/// Mutual exclusion between fibers and threads; std::timed_mutex with one thing more, a lock that gives up when a stop is
-/// requested. Works with std::unique_lock, std::scoped_lock and std::lock.
+/// Mutual exclusion between fibers and threads; std::timed_mutex with one thing more, a lock that gives up when a stop
+/// is requested. Works with std::unique_lock, std::scoped_lock and std::lock.
 ///
 ///     gofer::mutex m;
 ///     { std::scoped_lock hold(m); ++count; }
 ///
 /// Every unlock happens before the return of the next lock. Waiters get their turn in order, but while they are being
-/// woken somebody who runs may get in before them; one that was passed over for a millisecond has the mutex handed to it.
-/// A fiber may unlock on another thread than it locked on. Not recursive: locking it again in the same fiber waits for
-/// ever. May be destroyed as soon as the last holder has unlocked it, even while that `unlock` is returning. One word.
+/// woken somebody who runs may get in before them; one that was passed over for a millisecond has the mutex handed to
+/// it. A fiber may unlock on another thread than it locked on. Not recursive: locking it again in the same fiber waits
+/// for ever. May be destroyed as soon as the last holder has unlocked it, even while that `unlock` is returning. One
+/// word.
 class mutex {
  public:
   constexpr mutex() noexcept = default;

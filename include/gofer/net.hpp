@@ -12,8 +12,9 @@
 
 /// TCP for fibers and threads: calls that wait for the other side block the caller alone.
 ///
-/// Addresses are "host:port" or "[host]:port"; the host is an IP address or a name. Errors are std::system_error with the
-/// sentence that says which address it was about, and std::invalid_argument for an address that cannot be read as one.
+/// Addresses are "host:port" or "[host]:port"; the host is an IP address or a name. Errors are std::system_error with
+/// the sentence that says which address it was about, and std::invalid_argument for an address that cannot be read as
+/// one.
 namespace gofer::net {
 
 class socket;
@@ -33,9 +34,9 @@ class connection {
   /// True for what `dial` and `accept` made, closed or not.
   explicit operator bool() const noexcept { return socket_ != nullptr; }
 
-  /// Blocks until something has come, and returns how many bytes of it are in `into`; 0 when the other side has sent all
-  /// that it will. Throws std::system_error: timed_out past the deadline, operation_canceled once closed on this side,
-  /// connection_reset and whatever else the network reports.
+  /// Blocks until something has come, and returns how many bytes of it are in `into`; 0 when the other side has sent
+  /// all that it will. Throws std::system_error: timed_out past the deadline, operation_canceled once closed on this
+  /// side, connection_reset and whatever else the network reports.
   std::size_t read_some(std::span<std::byte> into);
   /// The same without exceptions; 0 with an error.
   std::size_t read_some(std::span<std::byte> into, std::error_code& error) noexcept;

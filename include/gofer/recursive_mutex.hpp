@@ -8,8 +8,8 @@
 
 namespace gofer {
 
-/// std::recursive_timed_mutex for fibers and threads: the fiber or thread that has it may lock it again, and has to unlock
-/// it as often. Aborts when somebody else unlocks it.
+/// std::recursive_timed_mutex for fibers and threads: the fiber or thread that has it may lock it again, and has to
+/// unlock it as often. Aborts when somebody else unlocks it.
 class recursive_mutex {
  public:
   constexpr recursive_mutex() noexcept = default;

@@ -213,9 +213,9 @@ class select_case {
 ///     gofer::select(gofer::on_receive(jobs, [&](std::optional<job> j) { ... }),
 ///                   gofer::on_timeout(1s, [&] { ... }));
 ///
-/// If several are ready one is picked at random, all alike. The others leave no trace: their values are neither sent nor
-/// received. Handlers run in the caller, with no lock held; what a handler throws leaves select. Without a case that can
-/// ever be ready it waits for ever. A case may be used for one select only.
+/// If several are ready one is picked at random, all alike. The others leave no trace: their values are neither sent
+/// nor received. Handlers run in the caller, with no lock held; what a handler throws leaves select. Without a case
+/// that can ever be ready it waits for ever. A case may be used for one select only.
 template <channels::any_case... Cases>
   requires(sizeof...(Cases) > 0)
 std::size_t select(Cases&&... cases) {

@@ -12,8 +12,8 @@
 
 namespace gofer {
 
-/// A counter for many writers and few readers: every thread counts in a cell of its own with a plain load and store, and
-/// `load` adds the cells up. For a value that is compared or exact at every moment use atomic_counter.
+/// A counter for many writers and few readers: every thread counts in a cell of its own with a plain load and store,
+/// and `load` adds the cells up. For a value that is compared or exact at every moment use atomic_counter.
 ///
 /// `load` sees every change that happens before it, and those that run beside it or not. An exchange takes changes into
 /// its result or leaves them for the next; none is lost or counted twice. Overflow wraps around.
@@ -81,9 +81,10 @@ class sharded {
     std::forward<F>(f)(mine.value);
   }
 
-  /// Returns f(...f(f(init, t1), t2)..., tn) over a consistent copy of every thread's T: each update is in it as a whole or
-  /// not at all, and if it is, so is every update that happens before it. All updates that happen before the call are in
-  /// it. Costs microseconds, in which updates wait: the reader pays for both sides. Throws what copying a T throws.
+  /// Returns f(...f(f(init, t1), t2)..., tn) over a consistent copy of every thread's T: each update is in it as a
+  /// whole or not at all, and if it is, so is every update that happens before it. All updates that happen before the
+  /// call are in it. Costs microseconds, in which updates wait: the reader pays for both sides. Throws what copying a T
+  /// throws.
   template <class A, class F>
   A fold(A init, F&& f) const {
     A result = std::move(init);
@@ -103,7 +104,8 @@ class sharded {
       for (;;) {
         busy.store(true, std::memory_order_relaxed);
         arch::light_fence();  // pairs with the heavy fence in copies
-        if (!wanted.load(std::memory_order_acquire)) [[likely]] break;
+        if (!wanted.load(std::memory_order_acquire)) [[likely]]
+          break;
         busy.store(false, std::memory_order_release);
         for (arch::backoff wait; wanted.load(std::memory_order_relaxed);) wait();
       }

@@ -10,9 +10,9 @@ namespace gofer {
 
 /// Many readers or one writer; std::shared_timed_mutex for fibers and threads. Works with std::unique_lock and
 /// std::shared_lock. Waiters get their turn in order: a waiting writer holds back the readers that come after it, and
-/// readers that wait together are let in together, so neither side starves. Every unlock happens before the return of the
-/// locks that it lets in. A reader must not lock again while it holds the lock: a writer may have come between. May be
-/// destroyed as soon as the last holder has unlocked it.
+/// readers that wait together are let in together, so neither side starves. Every unlock happens before the return of
+/// the locks that it lets in. A reader must not lock again while it holds the lock: a writer may have come between. May
+/// be destroyed as soon as the last holder has unlocked it.
 class shared_mutex {
  public:
   constexpr shared_mutex() noexcept = default;

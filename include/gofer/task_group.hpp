@@ -22,8 +22,8 @@ namespace gofer {
 ///     for (auto& url : urls) group.go([&](std::stop_token stop) { fetch(url, stop); });
 ///     group.wait();
 ///
-/// Usable from fibers and threads, also from the group's own tasks, but for `wait`. What tasks do happens before the return
-/// of `wait`.
+/// Usable from fibers and threads, also from the group's own tasks, but for `wait`. What tasks do happens before the
+/// return of `wait`.
 class task_group {
  public:
   task_group();

@@ -59,8 +59,8 @@ class ticker {
   channels::timed_handle state_;
 };
 
-/// Calls a function once, in a fiber of its own, when its time has come; Go's time.AfterFunc. Destroying the timer stops
-/// it; a call that has begun goes on.
+/// Calls a function once, in a fiber of its own, when its time has come; Go's time.AfterFunc. Destroying the timer
+/// stops it; a call that has begun goes on.
 class timer {
  public:
   template <class Rep, class Period>
@@ -82,9 +82,9 @@ class timer {
   channels::timed_handle state_;
 };
 
-/// A channel of the given signals as they come to the process; Go's signal.Notify. From the first call on they no longer
-/// have their default effect. Up to 16 signals wait to be received, more are dropped. Throws std::system_error for a
-/// signal that cannot be caught.
+/// A channel of the given signals as they come to the process; Go's signal.Notify. From the first call on they no
+/// longer have their default effect. Up to 16 signals wait to be received, more are dropped. Throws std::system_error
+/// for a signal that cannot be caught.
 receiver<int> notify_signals(std::initializer_list<int> signals);
 
 }  // namespace gofer

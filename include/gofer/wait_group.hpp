@@ -52,7 +52,7 @@ class wait_group {
     add();
     try {
       gofer::go([this, f = std::optional<std::decay_t<F>>(std::forward<F>(f))]() mutable {
-        std::move(*f)();
+        std::move (*f)();
         f.reset();
         done();
       });

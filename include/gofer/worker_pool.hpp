@@ -33,9 +33,9 @@ std::size_t number() noexcept;
 template <class R>
 struct task_result {
   std::uint64_t id = 0;
-  unsigned attempts = 0;                 // 0: discarded before the first
-  std::chrono::nanoseconds waited{0};    // in the queue; only in a pool that is `timed`
-  std::chrono::nanoseconds ran{0};       // all attempts; likewise
+  unsigned attempts = 0;               // 0: discarded before the first
+  std::chrono::nanoseconds waited{0};  // in the queue; only in a pool that is `timed`
+  std::chrono::nanoseconds ran{0};     // all attempts; likewise
 
   bool ok() const noexcept { return returned_.has_value(); }
   /// What the task returned; rethrows what it threw.
@@ -66,8 +66,8 @@ class result_sink {
   const chan<task_result<R>>& channel() const noexcept { return channel_; }
   void close() { channel_.close(); }
 
-  /// Waits for room while somebody receives, and `ending` is not requested. Until somebody has begun to receive, and once
-  /// the pool ends, results are kept however many they are: then waiting might be for ever.
+  /// Waits for room while somebody receives, and `ending` is not requested. Until somebody has begun to receive, and
+  /// once the pool ends, results are kept however many they are: then waiting might be for ever.
   void put(task_result<R> result, std::stop_token ending) {
     if (!ordered_) return send(std::move(result), std::move(ending));
     const std::scoped_lock hold(lock_);
@@ -112,7 +112,7 @@ class result_sink {
   bool received_ = false;  // somebody has received a result
 
   mutex lock_;
-  std::uint64_t next_ = 1;                        // guarded by lock_, as is:
+  std::uint64_t next_ = 1;                         // guarded by lock_, as is:
   std::map<std::uint64_t, task_result<R>> early_;  // results that wait for an earlier one
 };
 
@@ -218,9 +218,9 @@ class pool_base {
   pool_base(const pool_base&) = delete;
   pool_base& operator=(const pool_base&) = delete;
 
-  /// Accepts no more tasks, blocks until every accepted one is finished, and closes the results. Submitters that wait get
-  /// pool_stopped. May be called again, and by several at once; throws std::logic_error in a task of this pool, which
-  /// would wait for itself.
+  /// Accepts no more tasks, blocks until every accepted one is finished, and closes the results. Submitters that wait
+  /// get pool_stopped. May be called again, and by several at once; throws std::logic_error in a task of this pool,
+  /// which would wait for itself.
   void drain() { kept()->drain({}); }
   /// The same within a limit. False: the time was up or a stop requested, and stop() was done instead.
   template <class Rep, class Period>
@@ -276,8 +276,8 @@ class worker_pool : public tasks::pool_base {
   using work = tasks::pool_work<Task, Result>;
 
  public:
-  /// `process(Task)` or `process(Task, std::stop_token)` is called by several workers at once. With more than one attempt
-  /// allowed a task is copied for each. Throws std::invalid_argument for options that cannot be.
+  /// `process(Task)` or `process(Task, std::stop_token)` is called by several workers at once. With more than one
+  /// attempt allowed a task is copied for each. Throws std::invalid_argument for options that cannot be.
   template <class F>
     requires std::is_invocable_v<F&, Task> || std::is_invocable_v<F&, Task, std::stop_token>
   explicit worker_pool(F process, worker_pool_options options = {})
@@ -297,8 +297,8 @@ class worker_pool : public tasks::pool_base {
     return submit_within(std::move(task), {.deadline = sched::deadline_after(d)});
   }
 
-  /// Closed after the last result. Until somebody receives, all results are kept; from then on workers wait while more than
-  /// the options' result_capacity are not received.
+  /// Closed after the last result. Until somebody receives, all results are kept; from then on workers wait while more
+  /// than the options' result_capacity are not received.
   receiver<task_result<Result>> results()
     requires(!std::is_void_v<Result>)
   {
@@ -313,8 +313,8 @@ class worker_pool : public tasks::pool_base {
 
   template <class F>
   static std::shared_ptr<work> make_work(F process, const worker_pool_options& options) {
-    auto call = [process = std::make_shared<F>(std::move(process)),
-                 retries = options.max_attempts > 1](Task& task, std::stop_token stop) -> Result {
+    auto call = [process = std::make_shared<F>(std::move(process)), retries = options.max_attempts > 1](
+                    Task& task, std::stop_token stop) -> Result {
       const auto invoke = [&](auto&& argument) -> Result {
         if constexpr (std::is_invocable_v<F&, Task, std::stop_token>) {
           return std::invoke(*process, std::forward<decltype(argument)>(argument), std::move(stop));
@@ -370,8 +370,8 @@ class worker_pool<void, void> : public tasks::pool_base {
   explicit worker_pool(worker_pool_options options = {})
       : pool_base(std::make_shared<tasks::pool_core>(std::move(options), [] {})) {}
 
-  /// `f()` or `f(std::stop_token)`. The future gets what it returns or throws, or task_discarded; dropping the future does
-  /// not wait. When the queue is full does what the options say. Throws pool_stopped, queue_full.
+  /// `f()` or `f(std::stop_token)`. The future gets what it returns or throws, or task_discarded; dropping the future
+  /// does not wait. When the queue is full does what the options say. Throws pool_stopped, queue_full.
   template <class F>
   auto submit(F&& f) {
     auto made = make_job(std::forward<F>(f));

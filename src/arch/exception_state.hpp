@@ -9,8 +9,8 @@ namespace gofer::arch {
 /// What the C++ runtime keeps for each thread about exceptions in flight (Itanium C++ ABI, section 2.2.2). It
 /// belongs to the fiber, so that a fiber may wait inside a `catch` and go on elsewhere.
 struct exception_state {
-  void* caught = nullptr;     // stack of exceptions being handled
-  unsigned uncaught = 0;      // thrown and not yet caught
+  void* caught = nullptr;  // stack of exceptions being handled
+  unsigned uncaught = 0;   // thrown and not yet caught
 };
 
 /// This thread's. noinline: the C++ runtime declares its accessor const, so a compiler may keep its result across a

@@ -37,9 +37,9 @@ std::byte* reserve_stacks(std::size_t size, std::size_t count) {
   void* region = mmap(nullptr, size * count, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
   if (region == MAP_FAILED) {
-    throw std::system_error(errno, std::system_category(),
-                            "gofer: cannot reserve " + std::to_string(size * count) +
-                                " bytes of address space for fiber stacks");
+    throw std::system_error(
+        errno, std::system_category(),
+        "gofer: cannot reserve " + std::to_string(size * count) + " bytes of address space for fiber stacks");
   }
   auto* base = static_cast<std::byte*>(region);
   madvise(base, size * count, MADV_NOHUGEPAGE);  // else one touched page becomes 2 MiB; refusal costs memory only

@@ -6,9 +6,7 @@
 
 namespace gofer::channels {
 
-void throw_closed(const char* operation) {
-  throw channel_closed(std::string(operation) + ": the channel is closed");
-}
+void throw_closed(const char* operation) { throw channel_closed(std::string(operation) + ": the channel is closed"); }
 
 bool channel_base::close() noexcept {
   sync::claimed_list woken;

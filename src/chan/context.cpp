@@ -19,7 +19,8 @@ class context::state final : public sched::timer_entry, public std::enable_share
   }
   ~state() { sched::timer_heap::cancel(*this); }
 
-  /// Follows the parent's cancellation and the deadline. Apart from the constructor, because the timer needs a shared_ptr.
+  /// Follows the parent's cancellation and the deadline. Apart from the constructor, because the timer needs a
+  /// shared_ptr.
   void begin(sched::time_point deadline) {
     if (const std::stop_token above = parent_->token(); above.stop_possible()) {
       follow_.emplace(above, follower{this});
@@ -79,12 +80,13 @@ class context::state final : public sched::timer_entry, public std::enable_share
     auto& self = static_cast<state&>(entry);
     self.expiring_ = self.weak_from_this().lock();
     if (self.expiring_ == nullptr) return {};  // the last handle is just going
-    return {.run = [](void* expired) noexcept {
-              // In a fiber, because stop callbacks are users' code and may wait.
-              go([s = std::move(static_cast<state*>(expired)->expiring_)] {
-                s->cancel(std::make_error_code(std::errc::timed_out));
-              });
-            },
+    return {.run =
+                [](void* expired) noexcept {
+                  // In a fiber, because stop callbacks are users' code and may wait.
+                  go([s = std::move(static_cast<state*>(expired)->expiring_)] {
+                    s->cancel(std::make_error_code(std::errc::timed_out));
+                  });
+                },
             .argument = &self};
   }
 

@@ -106,8 +106,7 @@ std::size_t choose(std::span<select_case_base* const> cases) {
   std::size_t timeout = none;
   for (std::size_t i = 0; i < cases.size(); ++i) {
     if (cases[i]->what() == kind::otherwise) otherwise = i;
-    if (cases[i]->what() == kind::timeout &&
-        (timeout == none || cases[i]->deadline() < cases[timeout]->deadline())) {
+    if (cases[i]->what() == kind::timeout && (timeout == none || cases[i]->deadline() < cases[timeout]->deadline())) {
       timeout = i;
     }
   }

@@ -32,7 +32,7 @@ class signal_board {
     const chan<int> ch(kept_signals);
     const std::scoped_lock hold(lock_);
     for (const int number : signals) {
-      struct sigaction action {};
+      struct sigaction action{};
       action.sa_handler = &on_signal;
       action.sa_flags = SA_RESTART;
       if (sigaction(number, &action, nullptr) != 0) {

@@ -31,10 +31,11 @@ void send_time(channel<time_point>* ch) noexcept {
 struct after_state final : timer_entry {
   after_state() noexcept : timer_entry(&expire) {}
   static action expire(timer_entry& entry) noexcept {
-    return {.run = [](void* due) noexcept {
-              const std::unique_ptr<after_state> self(static_cast<after_state*>(due));
-              send_time(self->ch.ref().get());
-            },
+    return {.run =
+                [](void* due) noexcept {
+                  const std::unique_ptr<after_state> self(static_cast<after_state*>(due));
+                  send_time(self->ch.ref().get());
+                },
             .argument = static_cast<after_state*>(&entry)};
   }
   chan<time_point> ch{1};
@@ -75,11 +76,12 @@ class timed_state : public timer_entry {
   static action expire(timer_entry& entry) noexcept {
     auto& self = static_cast<timed_state&>(entry);
     self.retain();  // it is in a heap, so the handle has not retired it yet
-    return {.run = [](void* due) noexcept {
-              auto& expired = *static_cast<timed_state*>(due);
-              expired.fire();
-              expired.release();
-            },
+    return {.run =
+                [](void* due) noexcept {
+                  auto& expired = *static_cast<timed_state*>(due);
+                  expired.fire();
+                  expired.release();
+                },
             .argument = &self};
   }
 
@@ -147,9 +149,7 @@ void retire_timed::operator()(timed_state* state) const noexcept { state->retire
 
 }  // namespace channels
 
-ticker::ticker(std::chrono::nanoseconds period, std::nullptr_t) : state_(new channels::ticker_state) {
-  start(period);
-}
+ticker::ticker(std::chrono::nanoseconds period, std::nullptr_t) : state_(new channels::ticker_state) { start(period); }
 channels::ticker_state& ticker::state() const noexcept { return static_cast<channels::ticker_state&>(*state_); }
 receiver<sched::time_point> ticker::ticks() const { return state().ticks(); }
 void ticker::start(std::chrono::nanoseconds period) { state().start(period); }

@@ -14,9 +14,7 @@ const std::string nothing;
 
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-bool same_name(std::string_view a, std::string_view b) noexcept {
-  return std::ranges::equal(a, b, {}, lower, lower);
-}
+bool same_name(std::string_view a, std::string_view b) noexcept { return std::ranges::equal(a, b, {}, lower, lower); }
 
 const std::string& find(const field_list& fields, std::string_view name) noexcept {
   const auto found = std::ranges::find(fields, name, [](const auto& f) { return std::string_view(f.first); });

@@ -1,7 +1,7 @@
 #include "http/request_parser.hpp"
 
-#include <boost/beast/core/string.hpp>
 #include <algorithm>
+#include <boost/beast/core/string.hpp>
 #include <boost/beast/http/error.hpp>
 
 namespace gofer::http {

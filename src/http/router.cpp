@@ -104,10 +104,14 @@ pattern parse_pattern(std::string_view text) {
 
 std::unique_ptr<router::node>& router::next(node& from, const segment& s) {
   switch (s.what) {
-    case kind::literal: return from.literals[s.text];
-    case kind::single: return from.single;
-    case kind::end: return from.end;
-    default: return from.rest;
+    case kind::literal:
+      return from.literals[s.text];
+    case kind::single:
+      return from.single;
+    case kind::end:
+      return from.end;
+    default:
+      return from.rest;
   }
 }
 
@@ -138,8 +142,8 @@ struct router::search {
   std::set<std::string> allowed;
 
   const route* at_end(const node& n) {
-    for (const std::string_view m : {std::string_view(method), std::string_view(method == "HEAD" ? "GET" : ""),
-                                     std::string_view()}) {
+    for (const std::string_view m :
+         {std::string_view(method), std::string_view(method == "HEAD" ? "GET" : ""), std::string_view()}) {
       if (const auto found = n.routes.find(m); found != n.routes.end()) return found->second;
     }
     for (const auto& [m, route] : n.routes) {

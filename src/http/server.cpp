@@ -62,9 +62,8 @@ void server_core::take_on(net::connection c) noexcept {
     n.overloaded += welcome ? 0 : 1;
   });
   try {
-    go(go_options{.name = "http"}, [self = shared_from_this(), c = std::move(c), welcome]() mutable {
-      self->run_session(std::move(c), welcome);
-    });
+    go(go_options{.name = "http"},
+       [self = shared_from_this(), c = std::move(c), welcome]() mutable { self->run_session(std::move(c), welcome); });
   } catch (const std::exception& e) {
     std::fprintf(stderr, "gofer: http: cannot serve a connection: %s\n", e.what());
     counted.local([](counters& n) { ++n.closed; });

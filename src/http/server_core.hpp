@@ -38,7 +38,7 @@ class server_core : public std::enable_shared_from_this<server_core> {
   bool stopping() const noexcept { return stopping_.load(std::memory_order_seq_cst); }
 
   const server_options options;
-  router routes;                        // not changed once started
+  router routes;  // not changed once started
   std::optional<worker_pool<>> workers;
   sharded<counters> counted;
 

@@ -13,15 +13,14 @@ namespace gofer::http {
 namespace {
 
 constexpr std::size_t first_buffer = 4096;
-// A client that is sent away may still be sending; what it sends is read for so long, and so much of it, because a reset
-// could overtake the answer.
+// A client that is sent away may still be sending; what it sends is read for so long, and so much of it, because a
+// reset could overtake the answer.
 constexpr std::chrono::seconds linger_time{1};
 constexpr std::size_t linger_bytes = std::size_t{1} << 20;
 
 }  // namespace
 
-session::session(server_core& core, net::connection c)
-    : core_(core), connection_(std::move(c)), buffer_(first_buffer) {
+session::session(server_core& core, net::connection c) : core_(core), connection_(std::move(c)), buffer_(first_buffer) {
   request_.remote_address_ = connection_.remote_address();
   request_.token_ = stop_.get_token();
 }

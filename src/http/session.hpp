@@ -71,13 +71,13 @@ class session {
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
 
-  std::string out_;             // what is about to be written
-  std::time_t dated_ = 0;       // the second that date_ says
+  std::string out_;        // what is about to be written
+  std::time_t dated_ = 0;  // the second that date_ says
   std::string date_;
-  bool first_ = true;           // no request has come yet
+  bool first_ = true;             // no request has come yet
   std::atomic<bool> idle_{true};  // no byte of the next request has come yet
   bool keep_alive_ = true;
-  bool broken_ = false;         // a write failed: there is nobody to answer
+  bool broken_ = false;  // a write failed: there is nobody to answer
 };
 
 }  // namespace gofer::http

@@ -69,9 +69,8 @@ void connection::limit_writes(sched::time_point at) noexcept {
 void connection::shutdown_write() noexcept {
   if (socket_ == nullptr) return;
   std::error_code ignored;  // the other side is gone already
-  socket_->run_now(ignored, [](int descriptor) {
-    return arch::system_call([&] { return ::shutdown(descriptor, SHUT_WR); });
-  });
+  socket_->run_now(ignored,
+                   [](int descriptor) { return arch::system_call([&] { return ::shutdown(descriptor, SHUT_WR); }); });
 }
 
 void connection::close() noexcept {

@@ -92,9 +92,7 @@ class socket {
   }
   bool enter() noexcept;
   void leave() noexcept;
-  sched::poll_side& side(direction d) noexcept {
-    return d == direction::read ? record_->readable : record_->writable;
-  }
+  sched::poll_side& side(direction d) noexcept { return d == direction::read ? record_->readable : record_->writable; }
   bool wait(direction d, const char* reason, std::error_code& error) noexcept;
 
   const int descriptor_;

@@ -20,15 +20,15 @@ enum class departure : std::uint8_t {
 
 /// A fiber's control block, at the top of the fiber's own stack. Made once for each stack and reused with it.
 struct fiber {
-  void* sp = nullptr;                   // where to go on while it does not run
-  std::atomic<bool> on_thread{false};   // its context is not saved (yet): it runs, or is just being switched away from
+  void* sp = nullptr;                  // where to go on while it does not run
+  std::atomic<bool> on_thread{false};  // its context is not saved (yet): it runs, or is just being switched away from
   owned<departure> leaving;
-  owned<fiber*> link;                   // in a run queue, or in a list of free fibers
-  std::atomic<std::uint64_t> id{0};     // unique and never 0 while alive; storing it publishes what the starter wrote
+  owned<fiber*> link;                // in a run queue, or in a list of free fibers
+  std::atomic<std::uint64_t> id{0};  // unique and never 0 while alive; storing it publishes what the starter wrote
   void (*body)(void* closure) = nullptr;
-  void* closure = nullptr;              // on this stack, below the control block
-  std::atomic<void*> locals{nullptr};   // its fiber_local values
-  std::byte* stack = nullptr;           // lowest byte, the guard page
+  void* closure = nullptr;             // on this stack, below the control block
+  std::atomic<void*> locals{nullptr};  // its fiber_local values
+  std::byte* stack = nullptr;          // lowest byte, the guard page
   std::size_t stack_size = 0;
   std::uint8_t name_length = 0;
   std::array<char, 31> name_text{};

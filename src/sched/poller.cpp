@@ -155,8 +155,9 @@ void poller::wait(std::int64_t deadline, events& brought) noexcept {
   }
   brought.count = epoll_pwait2(epoll_, brought.list.data(), events::most, until, nullptr);
   if (brought.count < 0 && errno == ENOSYS) {  // before Linux 5.11: milliseconds, rounded up
-    const auto ms = until == nullptr ? -1 : static_cast<int>(std::min<std::int64_t>(
-        (limit.tv_sec * 1'000 + (limit.tv_nsec + 999'999) / 1'000'000), 1'000'000));
+    const auto ms = until == nullptr ? -1
+                                     : static_cast<int>(std::min<std::int64_t>(
+                                           (limit.tv_sec * 1'000 + (limit.tv_nsec + 999'999) / 1'000'000), 1'000'000));
     brought.count = epoll_wait(epoll_, brought.list.data(), events::most, ms);
   }
 }

@@ -14,7 +14,7 @@ namespace gofer::sched {
 
 /// What one processor counted. Only its owner adds; anybody may read.
 struct processor_counters {
-  owned<std::uint64_t> started;   // fibers
+  owned<std::uint64_t> started;  // fibers
   owned<std::uint64_t> finished;
   owned<std::uint64_t> switches;
   owned<std::uint64_t> steals;    // fibers taken from other processors
@@ -32,11 +32,11 @@ struct alignas(arch::cache_line) processor {
   /// Every so many switches the shared queue, the timers and the network are looked at first.
   static constexpr unsigned fairness_interval = 61;
 
-  owned<unsigned> tick;           // switches so far; standing still tells the monitor that a fiber does not yield
+  owned<unsigned> tick;  // switches so far; standing still tells the monitor that a fiber does not yield
   owned<unsigned> next_in_a_row;
-  owned<fiber*> free_fibers;      // for reuse, last in first out
+  owned<fiber*> free_fibers;  // for reuse, last in first out
   owned<unsigned> free_count;
-  owned<std::uint64_t> next_id;   // ids are taken from the runtime in blocks
+  owned<std::uint64_t> next_id;  // ids are taken from the runtime in blocks
   owned<std::uint64_t> last_id;
   owned<std::uint64_t> random;
   processor_counters counters;
@@ -58,9 +58,7 @@ struct alignas(arch::cache_line) processor {
     return ring.pop();
   }
 
-  bool has_work() const noexcept {
-    return next.load(std::memory_order_relaxed) != nullptr || ring.size() != 0;
-  }
+  bool has_work() const noexcept { return next.load(std::memory_order_relaxed) != nullptr || ring.size() != 0; }
 };
 
 }  // namespace gofer::sched

@@ -80,8 +80,8 @@ void runtime::configure(const runtime_options& options) {
     throw std::logic_error("gofer::configure: the runtime has started already; call it before any other use of gofer");
   }
   if (options.processors > most_processors) {
-    throw std::invalid_argument("gofer::configure: processors is " + std::to_string(options.processors) +
-                                ", at most " + std::to_string(most_processors) + " are possible");
+    throw std::invalid_argument("gofer::configure: processors is " + std::to_string(options.processors) + ", at most " +
+                                std::to_string(most_processors) + " are possible");
   }
   if (options.stack_size > most_stack) {
     throw std::invalid_argument("gofer::configure: stack_size is " + std::to_string(options.stack_size) +
@@ -188,8 +188,8 @@ void runtime::make_runnable(fiber* f) noexcept {
     return;
   }
   if (t.running.get() != nullptr) {
-    // The waker is likely to wait soon, so what it woke runs next and here, while what they share is in the cache. If it
-    // does not wait, the monitor finds another place for the fiber.
+    // The waker is likely to wait soon, so what it woke runs next and here, while what they share is in the cache. If
+    // it does not wait, the monitor finds another place for the fiber.
     f = p->next.exchange(f, std::memory_order_acq_rel);
     if (f == nullptr) return;
   }

@@ -22,7 +22,8 @@ namespace gofer::sched {
 class runtime {
  public:
   static runtime& get() {
-    if (runtime* r = instance_.load(std::memory_order_acquire)) [[likely]] return *r;
+    if (runtime* r = instance_.load(std::memory_order_acquire)) [[likely]]
+      return *r;
     return start();
   }
 
@@ -72,8 +73,8 @@ class runtime {
   fiber_depot depot;
   poller network;
   monitor watcher;
-  processor_counters foreign;      // counted by threads without a processor
-  arch::spin_lock foreign_lock;    // guards it
+  processor_counters foreign;        // counted by threads without a processor
+  arch::spin_lock foreign_lock;      // guards it
   std::atomic<unsigned> workers{0};  // worker threads that have not ended
 
  private:

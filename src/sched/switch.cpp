@@ -42,8 +42,8 @@ void arrive(arch::sanitized_stack& here, fiber* left) noexcept {
   std::string type = "an unknown type";
   if (const std::type_info* info = abi::__cxa_current_exception_type()) {
     int status = 0;
-    const std::unique_ptr<char, decltype(&std::free)> name(
-        abi::__cxa_demangle(info->name(), nullptr, nullptr, &status), &std::free);
+    const std::unique_ptr<char, decltype(&std::free)> name(abi::__cxa_demangle(info->name(), nullptr, nullptr, &status),
+                                                           &std::free);
     type = status == 0 ? name.get() : info->name();
   }
   std::string what;
@@ -55,7 +55,8 @@ void arrive(arch::sanitized_stack& here, fiber* left) noexcept {
     what.clear();
   }
   const std::string name = f.name().empty() ? "" : " \"" + std::string(f.name()) + "\"";
-  std::fprintf(stderr, "gofer: an exception left fiber %llu%s: %s%s; catch it in the fiber, or use gofer::async or "
+  std::fprintf(stderr,
+               "gofer: an exception left fiber %llu%s: %s%s; catch it in the fiber, or use gofer::async or "
                "gofer::task_group, which hand it to whoever waits\n",
                static_cast<unsigned long long>(f.id.load(std::memory_order_relaxed)), name.c_str(), type.c_str(),
                what.c_str());
@@ -107,7 +108,8 @@ void depart(thread& t, fiber& self, departure why) noexcept {
   void* left = nullptr;
   if (to != nullptr) {
     to->on_thread.store(true, std::memory_order_relaxed);
-    void* load = saved_context(*to);  // before the sanitizers are told, who take what follows for the other fiber's doing
+    void* load =
+        saved_context(*to);  // before the sanitizers are told, who take what follows for the other fiber's doing
     arch::before_switch(self.sanitized, to->sanitized, why == departure::finish);
     left = arch::gofer_switch_context(&self.sp, load, &self);
   } else {

@@ -29,8 +29,8 @@ thread_registry& registry() {
   return instance;
 }
 
-// Atomic because TSan takes each fiber for a thread of its own, and a fiber sees the records of all threads that it runs
-// on. Acquiring, so that what registration wrote into the record is in order for it, too.
+// Atomic because TSan takes each fiber for a thread of its own, and a fiber sees the records of all threads that it
+// runs on. Acquiring, so that what registration wrote into the record is in order for it, too.
 constinit thread_local std::atomic<thread*> current{nullptr};
 
 struct return_at_exit {
@@ -72,7 +72,8 @@ thread& register_thread() noexcept {
 
 GOFER_OPAQUE thread& this_thread() noexcept {
   asm volatile("" ::: "memory");
-  if (thread* record = current.load(std::memory_order_acquire)) [[likely]] return *record;
+  if (thread* record = current.load(std::memory_order_acquire)) [[likely]]
+    return *record;
   return register_thread();
 }
 

@@ -31,17 +31,17 @@ class parker {
 /// kept for a later thread, so that a pointer to one never dangles.
 struct thread {
   unsigned index = 0;
-  owned<fiber*> running;         // the fiber on this thread; null: its own code, or the scheduler's
-  owned<processor*> proc;        // the processor it runs; null on plain threads and inside blocking()
+  owned<fiber*> running;                     // the fiber on this thread; null: its own code, or the scheduler's
+  owned<processor*> proc;                    // the processor it runs; null on plain threads and inside blocking()
   owned<arch::exception_state*> exceptions;  // this thread's slot
   parker sleep;
 
   // Of worker threads:
   void* scheduler_sp = nullptr;  // the scheduler's context while a fiber runs
   arch::sanitized_stack sanitized;
-  bool searching = false;                       // counted in idle_set's searchers
-  std::atomic<processor*> assigned{nullptr};    // what a waker gave it to run
-  thread* next_spare = nullptr;                 // guarded by idle_set's lock
+  bool searching = false;                     // counted in idle_set's searchers
+  std::atomic<processor*> assigned{nullptr};  // what a waker gave it to run
+  thread* next_spare = nullptr;               // guarded by idle_set's lock
 };
 
 /// The calling thread's record. Never inlined, and asked for again after every switch: a fiber may resume on another

@@ -53,9 +53,7 @@ std::uint32_t waiter::wait() noexcept {
 }
 
 std::uint32_t waiter::wait(const wait_limit& limit) noexcept {
-  const auto block = [&] {
-    return fiber_ == nullptr ? wait_in_thread(limit.deadline) : wait_in_fiber(limit.deadline);
-  };
+  const auto block = [&] { return fiber_ == nullptr ? wait_in_thread(limit.deadline) : wait_in_fiber(limit.deadline); };
   if (!limit.stop.stop_possible()) return block();
   const auto stop = [this] {
     if (claim(stopped)) wake();

@@ -8,8 +8,6 @@ void wait_group::add(std::ptrdiff_t n) {
   sync::add_to_count(tasks_, n, "wait_group: done() called more often than add()", "wait_group: more than 2^31 tasks");
 }
 
-bool wait_group::wait(const sched::wait_limit& limit) {
-  return sync::wait_for_zero(tasks_, "wait_group::wait", limit);
-}
+bool wait_group::wait(const sched::wait_limit& limit) { return sync::wait_for_zero(tasks_, "wait_group::wait", limit); }
 
 }  // namespace gofer

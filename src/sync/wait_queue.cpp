@@ -10,8 +10,7 @@ std::uint64_t wait_queue::lock() noexcept {
     if ((seen & locked) != 0) {
       wait();
       seen = word_.load(std::memory_order_relaxed);
-    } else if (word_.compare_exchange_weak(seen, seen | locked, std::memory_order_acq_rel,
-                                           std::memory_order_relaxed)) {
+    } else if (word_.compare_exchange_weak(seen, seen | locked, std::memory_order_acq_rel, std::memory_order_relaxed)) {
       return value(seen);
     }
   }

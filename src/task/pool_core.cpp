@@ -95,8 +95,8 @@ std::uint64_t pool_core::submit(std::unique_ptr<job>& j) {
         break;
       case overflow::reject:
         ++counted_.rejected;
-        throw queue_full("worker_pool \"" + options_.name + "\": the queue holds " +
-                         std::to_string(queue_.size()) + " tasks and is full");
+        throw queue_full("worker_pool \"" + options_.name + "\": the queue holds " + std::to_string(queue_.size()) +
+                         " tasks and is full");
       case overflow::discard_oldest: {
         std::deque<std::unique_ptr<job>> oldest;
         oldest.push_back(std::move(queue_.front()));
@@ -182,7 +182,7 @@ void pool_core::work(std::size_t number) {
 bool pool_core::next_job(lock& hold, std::unique_ptr<job>& j) {
   for (;;) {
     if (workers_ > max_workers_ && !ending_) {  // resized
-      if (!queue_.empty()) work_.notify_one();   // this worker may have been called for a job
+      if (!queue_.empty()) work_.notify_one();  // this worker may have been called for a job
       return false;
     }
     if (!queue_.empty()) break;
@@ -282,8 +282,8 @@ void pool_core::retry_later(std::unique_ptr<job> j) {
     hold.unlock();
     const bool waited = sleep_for(delay, self->stop_source_.get_token());
     if (!waited) {
-      j->settle(std::make_exception_ptr(task_discarded("worker_pool \"" + self->options_.name +
-                                                       "\": stopped before the next attempt")),
+      j->settle(std::make_exception_ptr(
+                    task_discarded("worker_pool \"" + self->options_.name + "\": stopped before the next attempt")),
                 self->ending_source_.get_token());
       j.reset();
     }

@@ -50,7 +50,8 @@ TEST(AtomicValueOne, AnUpdateThatThrowsStoresNothing) {
   EXPECT_THROW(v.update([](std::string& s) {
     s = "lost";
     throw std::runtime_error("x");
-  }), std::runtime_error);
+  }),
+               std::runtime_error);
   EXPECT_EQ(*v.load(), "kept");
 }
 

@@ -101,9 +101,8 @@ TEST_P(Counters, AFoldIsOneMomentOfAllThreads) {
         if (k % 4 == 0) gofer::yield();  // a fiber may go on elsewhere
         stats.local([](pair& p) { ++p.second; });
       } else if (k % 16 == 0) {
-        const pair sum = stats.fold(pair{}, [](pair a, const pair& b) {
-          return pair{a.first + b.first, a.second + b.second};
-        });
+        const pair sum =
+            stats.fold(pair{}, [](pair a, const pair& b) { return pair{a.first + b.first, a.second + b.second}; });
         EXPECT_GE(sum.first, sum.second);
         EXPECT_LE(sum.first - sum.second, 4);
       }
@@ -113,7 +112,8 @@ TEST_P(Counters, AFoldIsOneMomentOfAllThreads) {
 
 TEST(Sharded, HoldsTypesThatOwnMemory) {
   gofer::sharded<std::string> words;
-  test::run_in(test::callers::threads, 4, [&](int i) { words.local([&](std::string& s) { s += std::string(50, static_cast<char>('a' + i)); }); });
+  test::run_in(test::callers::threads, 4,
+               [&](int i) { words.local([&](std::string& s) { s += std::string(50, static_cast<char>('a' + i)); }); });
   EXPECT_EQ(words.fold(std::size_t{0}, [](std::size_t n, const std::string& s) { return n + s.size(); }), 200U);
 }
 
@@ -122,7 +122,8 @@ TEST(Sharded, AnExceptionLeavesItUsable) {
   EXPECT_THROW(stats.local([](pair& p) {
     ++p.first;
     throw std::runtime_error("x");
-  }), std::runtime_error);
+  }),
+               std::runtime_error);
   EXPECT_EQ(stats.fold(std::int64_t{0}, [](std::int64_t n, const pair& p) { return n + p.first; }), 1);
 }
 

@@ -255,7 +255,8 @@ TEST_P(Channel, StressEveryValueArrivesOnce) {
       } else {
         for (;;) {
           std::optional<int> v;
-          const chan_status s = i % 2 == 0 ? ch.receive_for(v, 20us) : (v = ch.receive(), v ? chan_status::ok : chan_status::closed);
+          const chan_status s =
+              i % 2 == 0 ? ch.receive_for(v, 20us) : (v = ch.receive(), v ? chan_status::ok : chan_status::closed);
           if (s == chan_status::closed) return;
           if (v) ++seen[static_cast<std::size_t>(*v)];
         }

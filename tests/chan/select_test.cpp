@@ -113,7 +113,8 @@ TEST(SelectNow, ANilChannelIsNeverReady) {
 TEST(SelectNow, AHandlersExceptionLeaves) {
   chan<int> ch(1);
   ch.send(1);
-  EXPECT_THROW(gofer::select(on_receive(ch, [](std::optional<int>) { throw std::out_of_range("x"); })), std::out_of_range);
+  EXPECT_THROW(gofer::select(on_receive(ch, [](std::optional<int>) { throw std::out_of_range("x"); })),
+               std::out_of_range);
   ch.send(2);
   EXPECT_EQ(ch.receive(), 2);
 }

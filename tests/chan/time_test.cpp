@@ -6,9 +6,9 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
-#include <system_error>
 #include <optional>
 #include <stdexcept>
+#include <system_error>
 #include <vector>
 
 #include <gofer/context.hpp>

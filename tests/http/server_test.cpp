@@ -69,7 +69,8 @@ TEST_F(Server, AnswersWithWhatTheHandlerWrites) {
 TEST_F(Server, KeepsConnectionsAlive) {
   start();
   auto c = client();
-  for (int i = 0; i < 100; ++i) EXPECT_EQ(c.ask(get("/hello/" + std::to_string(i)))->body, "Hello, " + std::to_string(i));
+  for (int i = 0; i < 100; ++i)
+    EXPECT_EQ(c.ask(get("/hello/" + std::to_string(i)))->body, "Hello, " + std::to_string(i));
   EXPECT_EQ(server_->stats().accepted, 1U);
   EXPECT_EQ(server_->stats().requests, 100U);
   EXPECT_EQ(c.ask(get("/hello/x", "Connection: close\r\n"))->status, 200);
@@ -88,7 +89,9 @@ TEST_F(Server, AnswersPipelinedRequestsInOrder) {
 TEST_F(Server, ReadsARequestThatComesByteByByte) {
   start();
   auto c = client();
-  const std::string chunked = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;e=1\r\nde\r\n0\r\nTrailer: t\r\n\r\n";
+  const std::string chunked =
+      "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;e=1\r\nde\r\n0\r\nTrailer: "
+      "t\r\n\r\n";
   const std::string sized = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabcde";
   for (const auto& text : {get("/hello/slow"), chunked, sized}) {
     for (const char byte : text) {
@@ -187,8 +190,10 @@ TEST_F(Server, RefusesWhatIsNoRequest) {
   small.max_body_bytes = 1000;
   start(small);
   const std::string long_field = "GET / HTTP/1.1\r\nHost: x\r\nX: " + std::string(1000, 'a') + "\r\n\r\n";
-  const std::string long_chunks = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n258\r\n" + std::string(600, 'a') + "\r\n258\r\n";
-  const std::string long_extension = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;" + std::string(5000, 'a');
+  const std::string long_chunks = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n258\r\n" +
+                                  std::string(600, 'a') + "\r\n258\r\n";
+  const std::string long_extension =
+      "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;" + std::string(5000, 'a');
   const refused all[] = {
       {"nonsense\r\n\r\n", 400},
       {"GET / HTTP/3.0\r\nHost: x\r\n\r\n", 505},

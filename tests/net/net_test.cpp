@@ -193,7 +193,8 @@ TEST(NetErrors, SayWhichAddress) {
 }
 
 TEST(NetErrors, AddressesThatCannotBeReadAreRefused) {
-  for (const char* wrong : {"", "8080", "localhost", ":8080", "::1:8080", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:70000", "[::1:80"}) {
+  for (const char* wrong :
+       {"", "8080", "localhost", ":8080", "::1:8080", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:70000", "[::1:80"}) {
     EXPECT_THROW(net::listener::listen(wrong), std::invalid_argument) << wrong;
   }
   EXPECT_THROW(net::dial("no-such-host.invalid:80", 1s), std::system_error);

@@ -68,8 +68,9 @@ TEST(Go, TakesClosuresOfManySizesAndAlignments) {
   };
   wide w{};
   w.bytes[2047] = 9;
-  EXPECT_EQ(gofer::run([w] { return reinterpret_cast<std::uintptr_t>(&w) % 256 + static_cast<unsigned>(w.bytes[2047]); }),
-            9U);
+  EXPECT_EQ(
+      gofer::run([w] { return reinterpret_cast<std::uintptr_t>(&w) % 256 + static_cast<unsigned>(w.bytes[2047]); }),
+      9U);
 }
 
 TEST(Go, GivesLargerStacksWhenAsked) {

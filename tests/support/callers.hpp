@@ -53,9 +53,12 @@ class ForCallers : public testing::TestWithParam<callers> {};
 
 inline std::string name_of(const testing::TestParamInfo<callers>& info) {
   switch (info.param) {
-    case callers::fibers: return "Fibers";
-    case callers::threads: return "Threads";
-    case callers::mixed: return "Mixed";
+    case callers::fibers:
+      return "Fibers";
+    case callers::threads:
+      return "Threads";
+    case callers::mixed:
+      return "Mixed";
   }
   return "";
 }
@@ -63,6 +66,7 @@ inline std::string name_of(const testing::TestParamInfo<callers>& info) {
 }  // namespace test
 
 /// Lets the TEST_P of `Suite`, a using of test::ForCallers, run for each kind of caller.
-#define FOR_ALL_CALLERS(Suite) \
-  INSTANTIATE_TEST_SUITE_P(From, Suite, testing::Values(test::callers::fibers, test::callers::threads, \
-                                                        test::callers::mixed), test::name_of)
+#define FOR_ALL_CALLERS(Suite)                                                                                   \
+  INSTANTIATE_TEST_SUITE_P(From, Suite,                                                                          \
+                           testing::Values(test::callers::fibers, test::callers::threads, test::callers::mixed), \
+                           test::name_of)

@@ -22,14 +22,14 @@ struct http_answer {
 
 class http_client {
  public:
-  explicit http_client(const std::string& address)
-      : connection_(gofer::net::dial(address, std::chrono::seconds(20))) {
+  explicit http_client(const std::string& address) : connection_(gofer::net::dial(address, std::chrono::seconds(20))) {
     connection_.set_deadline(std::chrono::steady_clock::now() + std::chrono::seconds(60));
   }
 
   void send(std::string_view bytes) { connection_.write(std::as_bytes(std::span(bytes))); }
 
-  /// The next answer with a Content-Length, or one without a body; nothing at the end of the connection or after a reset.
+  /// The next answer with a Content-Length, or one without a body; nothing at the end of the connection or after a
+  /// reset.
   std::optional<http_answer> receive(bool has_body = true) {
     http_answer a;
     std::size_t end = 0;

@@ -17,10 +17,13 @@ TEST_P(CallOnce, CallsOnceAndLetsTheOthersWait) {
   gofer::once_flag once;
   int calls = 0;
   test::run_in(GetParam(), 20, [&](int) {
-    gofer::call_once(once, [&](int n) {
-      gofer::sleep_for(std::chrono::milliseconds(2));
-      calls += n;
-    }, 1);
+    gofer::call_once(
+        once,
+        [&](int n) {
+          gofer::sleep_for(std::chrono::milliseconds(2));
+          calls += n;
+        },
+        1);
     EXPECT_EQ(calls, 1);
   });
 }

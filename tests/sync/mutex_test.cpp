@@ -142,14 +142,18 @@ TEST_P(Mutex, StressTimeoutsAndStopsRaceWithHandOffs) {
     for (int k = 0; k < test::times(3000); ++k) {
       bool locked = false;
       switch (random() % 4) {
-        case 0: locked = m.try_lock_for(std::chrono::microseconds(random() % 30)); break;
+        case 0:
+          locked = m.try_lock_for(std::chrono::microseconds(random() % 30));
+          break;
         case 1: {
           std::stop_source stop;
           gofer::go([stop]() mutable { stop.request_stop(); });
           locked = m.lock(stop.get_token());
           break;
         }
-        case 2: locked = m.try_lock(); break;
+        case 2:
+          locked = m.try_lock();
+          break;
         default:
           m.lock();
           locked = true;

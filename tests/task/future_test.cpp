@@ -18,7 +18,8 @@ FOR_ALL_CALLERS(Async);
 
 TEST_P(Async, ReturnsAndRethrows) {
   test::run_in(GetParam(), 4, [](int i) {
-    EXPECT_EQ(gofer::async([](int a, std::unique_ptr<int> b) { return a + *b; }, i, std::make_unique<int>(2)).get(), i + 2);
+    EXPECT_EQ(gofer::async([](int a, std::unique_ptr<int> b) { return a + *b; }, i, std::make_unique<int>(2)).get(),
+              i + 2);
     EXPECT_THROW(gofer::async([] { throw std::out_of_range("x"); }).get(), std::out_of_range);
     int x = 0;
     int& same = gofer::async([&]() -> int& { return x; }).get();

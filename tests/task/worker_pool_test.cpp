@@ -56,11 +56,13 @@ TEST_P(WorkerPool, EveryTaskHasOneResult) {
 }
 
 TEST(WorkerPoolResults, SayWhatFailed) {
-  gofer::worker_pool<int, std::string> pool([](int i) -> std::string {
-    if (i % 2 == 0) throw std::runtime_error("task " + std::to_string(i) + " is even");
-    if (i == 5) throw 42;
-    return std::to_string(i);
-  }, {.min_workers = 2});
+  gofer::worker_pool<int, std::string> pool(
+      [](int i) -> std::string {
+        if (i % 2 == 0) throw std::runtime_error("task " + std::to_string(i) + " is even");
+        if (i == 5) throw 42;
+        return std::to_string(i);
+      },
+      {.min_workers = 2});
   for (int i = 1; i <= 6; ++i) EXPECT_EQ(pool.submit(i), static_cast<std::uint64_t>(i));
   pool.drain();
   std::set<std::uint64_t> ids;
@@ -234,12 +236,13 @@ TEST(WorkerPoolQueue, RunsInTheCallerIfAsked) {
 TEST(WorkerPoolScaling, GrowsUnderLoadAndShrinksAfterwards) {
   std::atomic<int> up{0};
   std::atomic<int> down{0};
-  gofer::worker_pool<int> pool([](int) { gofer::sleep_for(5ms); },
-                               {.min_workers = 2,
-                                .max_workers = 5,
-                                .scale_interval = 1ms,
-                                .idle_timeout = 5ms,
-                                .on_scale = [&](std::size_t before, std::size_t after) { ++(after > before ? up : down); }});
+  gofer::worker_pool<int> pool(
+      [](int) { gofer::sleep_for(5ms); },
+      {.min_workers = 2,
+       .max_workers = 5,
+       .scale_interval = 1ms,
+       .idle_timeout = 5ms,
+       .on_scale = [&](std::size_t before, std::size_t after) { ++(after > before ? up : down); }});
   for (int i = 0; i < 60; ++i) pool.submit(i);
   while (up != 3) gofer::sleep_for(200us);
   pool.wait_idle();

@@ -18,9 +18,9 @@ extern "C" void __tsan_release(void* address);
 
 namespace gofer::arch {
 
-/// Tell ThreadSanitizer that all before a `hand_on(p)` is in order for what follows a `take_up(p)`. For what the program
-/// order of an OS thread already orders for the CPU: TSan takes each fiber for a thread of its own, and is told on purpose
-/// that a switch between them orders nothing. Empty in ordinary builds.
+/// Tell ThreadSanitizer that all before a `hand_on(p)` is in order for what follows a `take_up(p)`. For what the
+/// program order of an OS thread already orders for the CPU: TSan takes each fiber for a thread of its own, and is told
+/// on purpose that a switch between them orders nothing. Empty in ordinary builds.
 inline void hand_on([[maybe_unused]] const void* p) noexcept {
 #if defined(GOFER_TSAN)
   __tsan_release(const_cast<void*>(p));

@@ -11,9 +11,9 @@
 
 namespace gofer::shards {
 
-/// One Cell for each thread that has asked for its own. Cells lie in blocks of doubling size, so that they never move and
-/// finding one is a little arithmetic; blocks are made as threads with higher indices come. A thread that ends leaves its
-/// cell, with what it holds, to the next thread of that index.
+/// One Cell for each thread that has asked for its own. Cells lie in blocks of doubling size, so that they never move
+/// and finding one is a little arithmetic; blocks are made as threads with higher indices come. A thread that ends
+/// leaves its cell, with what it holds, to the next thread of that index.
 template <class Cell>
 class per_thread {
  public:
@@ -29,7 +29,8 @@ class per_thread {
     const std::size_t i = sched::thread_index();
     const std::size_t b = block_of(i);
     Cell* block = blocks_[b].load(std::memory_order_acquire);
-    if (block == nullptr) [[unlikely]] block = make(b);
+    if (block == nullptr) [[unlikely]]
+      block = make(b);
     return block[i - first_of(b)];
   }
 

@@ -21,9 +21,9 @@ struct channel_node : sync::wait_node {
   channel_node(sched::waiter& w, std::uint32_t outcome, void* where) noexcept
       : wait_node(w), claimed_as(outcome), slot(where) {}
 
-  std::uint32_t claimed_as;   // the outcome with which a counterpart claims the waiter
-  void* slot;                 // a sender's T, a receiver's std::optional<T>
-  bool transferred = false;   // false after a claim: the channel was closed
+  std::uint32_t claimed_as;  // the outcome with which a counterpart claims the waiter
+  void* slot;                // a sender's T, a receiver's std::optional<T>
+  bool transferred = false;  // false after a claim: the channel was closed
 };
 
 enum class attempt { done, would_wait, closed };
@@ -50,9 +50,9 @@ class channel_base {
   /// Waits in `queue` after the lock was given back, and leaves the queue unless a counterpart took the node out.
   std::uint32_t wait(sync::wait_list& queue, channel_node& node, const sched::wait_limit& limit) noexcept;
 
-  arch::spin_lock lock;         // guards all below; `select` takes several, in the order of their addresses
-  sync::wait_list receivers;    // not empty only while no value is there
-  sync::wait_list senders;      // not empty only while there is no room
+  arch::spin_lock lock;       // guards all below; `select` takes several, in the order of their addresses
+  sync::wait_list receivers;  // not empty only while no value is there
+  sync::wait_list senders;    // not empty only while there is no room
 
  protected:
   const std::size_t capacity_;
@@ -72,7 +72,8 @@ class channel final : public channel_base {
     if (room_ != 0) std::allocator<T>().deallocate(buffer_, room_);
   }
 
-  /// With the lock: sends `v` if that needs no wait. `counterpart` is set to a receiver to be woken once the lock is free.
+  /// With the lock: sends `v` if that needs no wait. `counterpart` is set to a receiver to be woken once the lock is
+  /// free.
   attempt send_now(T& v, channel_node*& counterpart) {
     if (closed_.load(std::memory_order_relaxed)) return attempt::closed;
     while (!receivers.empty()) {
@@ -149,8 +150,8 @@ class channel final : public channel_base {
     return true;
   }
 
-  /// Gives `v` to a waiting receiver. False: it had given up, and `v` is as before. A value whose move may throw is moved
-  /// before the claim: until it is out of the queue, the waiter cannot leave, and a throw then changes nothing.
+  /// Gives `v` to a waiting receiver. False: it had given up, and `v` is as before. A value whose move may throw is
+  /// moved before the claim: until it is out of the queue, the waiter cannot leave, and a throw then changes nothing.
   static bool hand_over(sync::wait_list& queue, channel_node& node, T& v, std::optional<T>& slot) {
     if constexpr (moves_safely) {
       if (!claim(queue, node)) return false;

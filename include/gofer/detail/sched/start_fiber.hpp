@@ -18,8 +18,7 @@ struct fiber_draft {
 };
 
 /// `stack_size` 0: the runtime's. Throws std::system_error when no stack can be had.
-fiber_draft draft_fiber(std::size_t closure_size, std::size_t alignment, std::size_t stack_size,
-                        std::string_view name);
+fiber_draft draft_fiber(std::size_t closure_size, std::size_t alignment, std::size_t stack_size, std::string_view name);
 void start_fiber(fiber_draft draft, void (*body)(void* closure)) noexcept;
 void discard_fiber(fiber_draft draft) noexcept;
 
@@ -44,7 +43,7 @@ void start(std::size_t stack_size, std::string_view name, F&& f) {
         closure* what;
         ~destroy() { what->~closure(); }
       } const at_end{own};
-      std::move(*own)();
+      std::move (*own)();
     });
   }
 }

@@ -78,8 +78,8 @@ class wait_list {
   wait_node* head_ = nullptr;
 };
 
-/// Waiters that were claimed while a lock was held, to be woken once it is free. Every node is read before its waiter is
-/// woken, never after.
+/// Waiters that were claimed while a lock was held, to be woken once it is free. Every node is read before its waiter
+/// is woken, never after.
 class claimed_list {
  public:
   /// Takes over a node that is in no list and whose waiter the caller has claimed.

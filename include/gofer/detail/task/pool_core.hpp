@@ -66,16 +66,16 @@ struct latency_percentiles {
 /// One consistent look: submitted = completed + failed + discarded + queued + busy.
 struct worker_pool_stats {
   std::size_t workers = 0;
-  std::size_t busy = 0;             // tasks being run
-  std::size_t queued = 0;           // accepted and waiting: for a worker, or for their next attempt
-  std::uint64_t submitted = 0;      // accepted
+  std::size_t busy = 0;         // tasks being run
+  std::size_t queued = 0;       // accepted and waiting: for a worker, or for their next attempt
+  std::uint64_t submitted = 0;  // accepted
   std::uint64_t completed = 0;
-  std::uint64_t failed = 0;         // threw at their last attempt
-  std::uint64_t retried = 0;        // attempts after the first
-  std::uint64_t rejected = 0;       // not accepted, because the queue was full
-  std::uint64_t discarded = 0;      // accepted and given up
-  std::uint64_t grown = 0;          // workers added beyond the first ones
-  std::uint64_t shrunk = 0;         // workers that went for want of work
+  std::uint64_t failed = 0;     // threw at their last attempt
+  std::uint64_t retried = 0;    // attempts after the first
+  std::uint64_t rejected = 0;   // not accepted, because the queue was full
+  std::uint64_t discarded = 0;  // accepted and given up
+  std::uint64_t grown = 0;      // workers added beyond the first ones
+  std::uint64_t shrunk = 0;     // workers that went for want of work
   latency_percentiles queue_latency;
   latency_percentiles run_latency;
 };
@@ -134,8 +134,8 @@ class job {
   bool timed = false;
 };
 
-/// A pool without the types of its tasks: the queue, the workers, their number, the ending, the statistics. Shared by the
-/// pool's handle and its fibers.
+/// A pool without the types of its tasks: the queue, the workers, their number, the ending, the statistics. Shared by
+/// the pool's handle and its fibers.
 class pool_core : public std::enable_shared_from_this<pool_core> {
  public:
   /// `close` is called once, when every accepted task is settled and none will be accepted any more. Throws
@@ -190,13 +190,13 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   std::size_t max_workers_;
   std::size_t workers_ = 0;
   std::size_t idle_ = 0;
-  std::size_t running_ = 0;     // jobs taken and not settled, in workers and in callers
-  std::size_t delayed_ = 0;     // jobs that wait for their next attempt
-  std::size_t numbered_ = 0;    // workers ever started
+  std::size_t running_ = 0;   // jobs taken and not settled, in workers and in callers
+  std::size_t delayed_ = 0;   // jobs that wait for their next attempt
+  std::size_t numbered_ = 0;  // workers ever started
   bool ending_ = false;
   bool closed_ = false;
-  bool scaling_ = false;        // the scaler runs
-  std::uint64_t taken_ = 0;     // jobs taken from the queue
+  bool scaling_ = false;     // the scaler runs
+  std::uint64_t taken_ = 0;  // jobs taken from the queue
   std::uint64_t next_random_ = 0;
   worker_pool_stats counted_;
   latency_histogram waiting_;
