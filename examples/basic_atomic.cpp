@@ -8,14 +8,13 @@ int main() {
   gofer::wait_group fibers;
   for (int i = 0; i < 1000; ++i) fibers.go([&] { counter.increment(); });
   fibers.wait();
-  std::printf("Final counter value: %lld\n", static_cast<long long>(counter.load()));
+  std::printf("Final counter value: %ld\n", counter.load());
 
   const std::int64_t before = counter.load();
   std::int64_t expected = before;
   const bool swapped = counter.compare_exchange(expected, before + 100);
-  std::printf("CompareAndSwap from %lld to %lld: %s\n", static_cast<long long>(before),
-              static_cast<long long>(before + 100), swapped ? "true" : "false");
-  std::printf("New value: %lld\n", static_cast<long long>(counter.load()));
+  std::printf("CompareAndSwap from %ld to %ld: %s\n", before, before + 100, swapped ? "true" : "false");
+  std::printf("New value: %ld\n", counter.load());
 }
 
 // Final counter value: 1000

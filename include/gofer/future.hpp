@@ -104,7 +104,7 @@ class future {
  public:
   future() noexcept = default;
   future(future&& other) noexcept : outcome_(std::move(other.outcome_)), joins_(other.joins_) {}
-  future& operator=(future&& other) {
+  future& operator=(future&& other) noexcept {
     future old(std::move(*this));
     outcome_ = std::move(other.outcome_);
     joins_ = other.joins_;

@@ -82,7 +82,8 @@ struct stop_waiter {
 };
 
 sync::wait_list& queue_of(const select_case_base& c) noexcept {
-  return c.what() == kind::receive ? c.channel()->receivers : c.channel()->senders;
+  channel_base& ch = *c.channel();  // only for cases on a channel
+  return c.what() == kind::receive ? ch.receivers : ch.senders;
 }
 
 bool on_channel(const select_case_base& c) noexcept { return c.channel() != nullptr; }

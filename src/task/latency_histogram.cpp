@@ -12,7 +12,7 @@ std::size_t bucket_of(std::uint64_t ns) noexcept {
   if (ns < 1U << eighths) return ns;
   const auto exponent = static_cast<unsigned>(std::bit_width(ns)) - 1;
   const std::uint64_t step = ns >> (exponent - eighths);  // 8 to 15
-  return (exponent - eighths) * 8 + step;
+  return std::uint64_t{exponent - eighths} * 8 + step;
 }
 
 std::chrono::nanoseconds upper_bound(std::size_t bucket) noexcept {

@@ -69,7 +69,7 @@ class wait_list {
       head_ = n.next;
       if (head_ != nullptr) head_->last = n.last;
     } else {
-      n.previous->next = n.next;
+      n.previous->next = n.next;  // NOLINT(clang-analyzer-core.NullDereference): only the first has none
     }
     return true;
   }

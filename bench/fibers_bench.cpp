@@ -1,0 +1,105 @@
+#include <sys/resource.h>
+#include <sys/time.h>
+
+#include <fstream>
+#include <string>
+
+#include <gofer/gofer.hpp>
+
+#include "row.hpp"
+
+namespace {
+
+void start_and_finish(benchmark::State& state) {
+  gofer::run([&] {
+    for (auto _ : state) {
+      gofer::wait_group fibers;
+      for (int i = 0; i < 10'000; ++i) fibers.go([] {});
+      fibers.wait();
+    }
+  });
+  report(state, 10'000);
+}
+ROW(start_and_finish, "start and finish");
+
+void yields(benchmark::State& state) {
+  gofer::run([&] {
+    for (auto _ : state) {
+      gofer::wait_group fibers;
+      for (int i = 0; i < 8; ++i) {
+        fibers.go([] {
+          for (int k = 0; k < 10'000; ++k) gofer::yield();
+        });
+      }
+      fibers.wait();
+    }
+  });
+  report(state, 80'000);
+}
+ROW(yields, "yield");
+
+double resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  long total = 0;
+  long resident = 0;
+  statm >> total >> resident;
+  return static_cast<double>(resident) * 4096;
+}
+
+void a_million_parked(benchmark::State& state) {
+  constexpr int count = 1'000'000;
+  for (auto _ : state) {
+    const double before = resident_bytes();
+    gofer::run([&] {
+      gofer::latch go_on(1);
+      gofer::latch parked(count);
+      gofer::wait_group fibers;
+      for (int i = 0; i < count; ++i) {
+        fibers.go([&] {
+          parked.count_down();
+          go_on.wait();
+        });
+      }
+      parked.wait();
+      state.counters["bytes"] = (resident_bytes() - before) / count;
+      go_on.count_down();
+      fibers.wait();
+    });
+  }
+}
+BENCHMARK(a_million_parked)->Name("a million parked")->Iterations(1)->UseRealTime();
+
+double cpu_seconds() {
+  rusage used{};
+  getrusage(RUSAGE_SELF, &used);
+  return static_cast<double>(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+         static_cast<double>(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
+}
+
+void a_million_sleepers(benchmark::State& state) {
+  for (auto _ : state) {
+    const double before = cpu_seconds();
+    gofer::run([] {
+      gofer::wait_group fibers;
+      for (int i = 0; i < 1'000'000; ++i) {
+        fibers.go([i] { gofer::sleep_for(std::chrono::microseconds(i)); });
+      }
+      fibers.wait();
+    });
+    state.counters["cpu_s"] = cpu_seconds() - before;
+  }
+}
+BENCHMARK(a_million_sleepers)->Name("a million sleepers")->Iterations(1)->UseRealTime();
+
+void timer_added_and_stopped(benchmark::State& state) {
+  gofer::run([&] {
+    for (auto _ : state) {
+      gofer::timer t(std::chrono::hours(1), [] {});
+      t.stop();
+    }
+  });
+  report(state, 1);
+}
+ROW(timer_added_and_stopped, "timer added and stopped");
+
+}  // namespace

@@ -1,0 +1,53 @@
+// Sends 64 bytes and waits for them to come back, on many connections: echoload ADDRESS CONNECTIONS SECONDS. Prints
+// round trips a second and the 99th percentile of their time in microseconds.
+package main
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"os"
+	"sort"
+	"strconv"
+	"sync"
+	"time"
+)
+
+func main() {
+	connections, _ := strconv.Atoi(os.Args[2])
+	seconds, _ := strconv.Atoi(os.Args[3])
+	end := time.Now().Add(time.Duration(seconds) * time.Second)
+	var lock sync.Mutex
+	var all []int
+	var wg sync.WaitGroup
+	for i := 0; i < connections; i++ {
+		c, err := net.Dial("tcp", os.Args[1])
+		if err != nil {
+			log.Fatal(err)
+		}
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			part := make([]byte, 64)
+			var mine []int
+			for begin := time.Now(); begin.Before(end); {
+				if _, err := c.Write(part); err != nil {
+					log.Fatal(err)
+				}
+				if _, err := io.ReadFull(c, part); err != nil {
+					log.Fatal(err)
+				}
+				now := time.Now()
+				mine = append(mine, int(now.Sub(begin)/time.Microsecond))
+				begin = now
+			}
+			lock.Lock()
+			all = append(all, mine...)
+			lock.Unlock()
+		}()
+	}
+	wg.Wait()
+	sort.Ints(all)
+	fmt.Println(len(all)/seconds, all[len(all)*99/100])
+}

@@ -1,0 +1,207 @@
+// The same work in Go; every benchmark's b.N counts pieces of it.
+package peers
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func many(n, each int, f func()) {
+	var wg sync.WaitGroup
+	wg.Add(n)
+	for i := 0; i < n; i++ {
+		go func() {
+			defer wg.Done()
+			for k := 0; k < each; k++ {
+				f()
+			}
+		}()
+	}
+	wg.Wait()
+}
+
+func BenchmarkStartAndFinish(b *testing.B) {
+	for done := 0; done < b.N; done += 10000 {
+		var wg sync.WaitGroup
+		wg.Add(10000)
+		for i := 0; i < 10000; i++ {
+			go func() { wg.Done() }()
+		}
+		wg.Wait()
+	}
+}
+
+func BenchmarkYield(b *testing.B) { many(8, b.N/8+1, runtime.Gosched) }
+
+func BenchmarkUnbufferedRoundTrip(b *testing.B) {
+	there, back := make(chan int), make(chan int)
+	go func() {
+		for v := range there {
+			back <- v
+		}
+	}()
+	for i := 0; i < b.N; i++ {
+		there <- 1
+		<-back
+	}
+	close(there)
+}
+
+func buffered(b *testing.B, pairs int) {
+	ch := make(chan int, 100)
+	each := b.N/pairs + 1
+	var wg sync.WaitGroup
+	wg.Add(2 * pairs)
+	for i := 0; i < pairs; i++ {
+		go func() {
+			defer wg.Done()
+			for k := 0; k < each; k++ {
+				ch <- k
+			}
+		}()
+		go func() {
+			defer wg.Done()
+			for k := 0; k < each; k++ {
+				<-ch
+			}
+		}()
+	}
+	wg.Wait()
+}
+
+func BenchmarkBufferedOneToOne(b *testing.B)   { buffered(b, 1) }
+func BenchmarkBufferedFourToFour(b *testing.B) { buffered(b, 4) }
+
+func BenchmarkSelectOverTwo(b *testing.B) {
+	x, y := make(chan int, 1), make(chan int, 1)
+	for i := 0; i < b.N; i++ {
+		x <- 1
+		select {
+		case <-x:
+		case <-y:
+		}
+	}
+}
+
+func BenchmarkMutexAdding(b *testing.B) {
+	var m sync.Mutex
+	sum := 0
+	many(1000, b.N/1000+1, func() {
+		m.Lock()
+		sum++
+		m.Unlock()
+	})
+}
+
+func BenchmarkReadingOnTwo(b *testing.B) {
+	var m sync.RWMutex
+	many(2, b.N/2+1, func() {
+		m.RLock()
+		m.RUnlock()
+	})
+}
+
+func BenchmarkCounterOnTwo(b *testing.B) {
+	var c int64
+	many(2, b.N/2+1, func() { atomic.AddInt64(&c, 1) })
+}
+
+type statistics struct{ requests, errors, latency int64 }
+
+func BenchmarkStatisticsOnTwo(b *testing.B) {
+	var v atomic.Value
+	v.Store(&statistics{})
+	many(2, b.N/2+1, func() {
+		for {
+			old := v.Load().(*statistics)
+			if v.CompareAndSwap(old, &statistics{old.requests + 1, old.errors, old.latency + 5}) {
+				return
+			}
+		}
+	})
+}
+
+func BenchmarkSnapshotOnTwo(b *testing.B) {
+	var v atomic.Value
+	v.Store(&statistics{})
+	many(2, b.N/2+1, func() { _ = v.Load().(*statistics).errors })
+}
+
+func BenchmarkPool(b *testing.B) {
+	tasks, results := make(chan int, 100), make(chan int, 100)
+	var wg sync.WaitGroup
+	wg.Add(4)
+	for i := 0; i < 4; i++ {
+		go func() {
+			defer wg.Done()
+			for t := range tasks {
+				results <- t + 1
+			}
+		}()
+	}
+	go func() {
+		for i := 0; i < b.N; i++ {
+			tasks <- i
+		}
+		close(tasks)
+		wg.Wait()
+		close(results)
+	}()
+	for range results {
+	}
+}
+
+func BenchmarkTimerAddedAndStopped(b *testing.B) {
+	for i := 0; i < b.N; i++ {
+		time.AfterFunc(time.Hour, func() {}).Stop()
+	}
+}
+
+func cpuSeconds() float64 {
+	var u syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return float64(u.Utime.Sec+u.Stime.Sec) + float64(u.Utime.Usec+u.Stime.Usec)/1e6
+}
+
+func BenchmarkMillionSleepers(b *testing.B) {
+	before := cpuSeconds()
+	for n := 0; n < b.N; n++ {
+		var wg sync.WaitGroup
+		wg.Add(1000000)
+		for i := 0; i < 1000000; i++ {
+			go func(i int) {
+				time.Sleep(time.Duration(i) * time.Microsecond)
+				wg.Done()
+			}(i)
+		}
+		wg.Wait()
+	}
+	b.ReportMetric((cpuSeconds()-before)/float64(b.N), "cpu_s")
+}
+
+func BenchmarkMillionParked(b *testing.B) {
+	for n := 0; n < b.N; n++ {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		goOn := make(chan struct{})
+		var parked, done sync.WaitGroup
+		parked.Add(1000000)
+		done.Add(1000000)
+		for i := 0; i < 1000000; i++ {
+			go func() {
+				parked.Done()
+				<-goOn
+				done.Done()
+			}()
+		}
+		parked.Wait()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.Sys-before.Sys)/1e6, "bytes")
+		close(goOn)
+		done.Wait()
+	}
+}
