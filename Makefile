@@ -1,16 +1,18 @@
 # Thin calls; what they do is in scripts/ and CMakePresets.json.
 .PHONY: run test check format bench
 
-build = cmake --preset $(1) >/dev/null && cmake --build --preset $(1)
+build = cmake --preset $(1) $(2) >/dev/null && cmake --build --preset $(1)
+# To run the server nobody needs what the tests need; a build that has the tests keeps them.
+without_tests = $(if $(wildcard build/release/CMakeCache.txt),,-DGOFER_TESTS=OFF)
 
 run:
 	@scripts/setup
-	@$(call build,release) --target gofer-web
+	@$(call build,release,$(without_tests)) --target gofer-web
 	@exec build/release/apps/web_server/gofer-web $(ARGS)
 
 test:
 	@scripts/setup test
-	@$(call build,release)
+	@$(call build,release,-DGOFER_TESTS=ON)
 	@ctest --preset release -j2
 
 check:

@@ -1,7 +1,8 @@
 # How everything here is compiled. Included once, from the top.
 
 option(GOFER_HTTP "Build gofer::http (needs Boost's headers)" ON)
-option(GOFER_DEVELOP "Build tests, examples and programs" ${PROJECT_IS_TOP_LEVEL})
+option(GOFER_DEVELOP "Build examples and programs" ${PROJECT_IS_TOP_LEVEL})
+option(GOFER_TESTS "Build the tests, with GOFER_DEVELOP (needs GoogleTest and Python)" ON)
 option(GOFER_BENCH "Build the benchmarks" OFF)
 option(GOFER_WARNINGS_AS_ERRORS "Treat warnings as errors" ${PROJECT_IS_TOP_LEVEL})
 set(GOFER_SANITIZE "" CACHE STRING "Sanitizers for everything: 'address,undefined' or 'thread'")
