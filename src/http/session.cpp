@@ -29,6 +29,8 @@ void session::serve() noexcept {
   try {
     while (read_request() && answer()) {
     }
+    // After a last answer: with bytes of the client unread, closing would be a reset that can overtake it.
+    if (!keep_alive_ && !broken_) linger();
   } catch (const std::exception& e) {
     report(e.what());  // out of memory, for one
   }
@@ -116,7 +118,6 @@ bool session::refuse(refusal why) {
   response r(*this);
   r.status(why.status).write(why.why).write("\n");
   send(r);
-  linger();
   return false;
 }
 

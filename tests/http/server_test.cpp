@@ -86,6 +86,16 @@ TEST_F(Server, AnswersPipelinedRequestsInOrder) {
   for (int i = 0; i < 50; ++i) EXPECT_EQ(c.receive()->body, "Hello, " + std::to_string(i));
 }
 
+TEST_F(Server, ALastAnswerArrivesThoughTheClientHasSentMore) {
+  start();
+  for (int i = 0; i < test::times(100); ++i) {
+    auto c = client();
+    c.send(get("/hello/last", "Connection: close\r\n") + get("/hello/more") + std::string(100'000, 'x'));
+    EXPECT_EQ(c.receive()->body, "Hello, last");
+    EXPECT_EQ(c.rest(), "");
+  }
+}
+
 TEST_F(Server, ReadsARequestThatComesByteByByte) {
   start();
   auto c = client();
