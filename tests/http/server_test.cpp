@@ -93,6 +93,7 @@ TEST_F(Server, ALastAnswerArrivesThoughTheClientHasSentMore) {
     c.send(get("/hello/last", "Connection: close\r\n") + get("/hello/more") + std::string(100'000, 'x'));
     EXPECT_EQ(c.receive()->body, "Hello, last");
     EXPECT_EQ(c.rest(), "");
+    EXPECT_FALSE(c.error()) << c.error();
   }
 }
 

@@ -63,19 +63,22 @@ class http_client {
     return std::exchange(unread_, {});
   }
 
+  /// How the connection ended: no error if the server closed it in good order.
+  std::error_code error() const noexcept { return error_; }
+
   gofer::net::connection& connection() noexcept { return connection_; }
 
  private:
   bool read_more() {
     char part[4096];
-    std::error_code error;
-    const std::size_t got = connection_.read_some(std::as_writable_bytes(std::span(part)), error);
+    const std::size_t got = connection_.read_some(std::as_writable_bytes(std::span(part)), error_);
     unread_.append(part, got);
     return got != 0;
   }
 
   gofer::net::connection connection_;
   std::string unread_;
+  std::error_code error_;
 };
 
 inline std::string get(std::string_view path, std::string_view fields = "") {
