@@ -14,6 +14,10 @@ constexpr std::size_t most_turned_away = 64;  // at once; more are just closed
 constexpr std::chrono::milliseconds pause_after_error{100};
 constexpr std::chrono::seconds cut_off_time{1};
 
+void report_unserved(const std::exception& e) noexcept {  // there is no memory for it
+  std::fprintf(stderr, "gofer: http: cannot serve a connection: %s\n", e.what());
+}
+
 }  // namespace
 
 void server_core::start() {
@@ -65,7 +69,7 @@ void server_core::take_on(net::connection c) noexcept {
     go(go_options{.name = "http"},
        [self = shared_from_this(), c = std::move(c), welcome]() mutable { self->run_session(std::move(c), welcome); });
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "gofer: http: cannot serve a connection: %s\n", e.what());
+    report_unserved(e);
     counted.local([](counters& n) { ++n.closed; });
     const std::scoped_lock hold(lock_);
     --session_count_;
@@ -75,7 +79,7 @@ void server_core::take_on(net::connection c) noexcept {
 }
 
 void server_core::run_session(net::connection c, bool welcome) noexcept {
-  {
+  try {
     session s(*this, std::move(c));
     link(s);
     if (welcome) {
@@ -84,6 +88,8 @@ void server_core::run_session(net::connection c, bool welcome) noexcept {
       s.turn_away();
     }
     unlink(s);
+  } catch (const std::exception& e) {
+    report_unserved(e);
   }
   counted.local([](counters& n) { ++n.closed; });
   const std::scoped_lock hold(lock_);
