@@ -22,6 +22,14 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
+/// For the few functions that hand the scheduler's plain fields from one side of a switch to the other: TSan is told
+/// that a switch orders nothing, so it cannot know that these are in order.
+#if defined(GOFER_TSAN)
+#define GOFER_SWITCH_CODE __attribute__((no_sanitize("thread")))
+#else
+#define GOFER_SWITCH_CODE
+#endif
+
 namespace gofer::arch {
 
 /// One side of a switch, as the sanitizers see it: a fiber's stack or a thread's own.
@@ -56,8 +64,9 @@ struct sanitized_stack {
 };
 
 /// Just before the switch from `from` to `to`. `for_good`: nobody returns to `from`'s frames.
-inline void before_switch([[maybe_unused]] sanitized_stack& from, [[maybe_unused]] sanitized_stack& to,
-                          [[maybe_unused]] bool for_good) noexcept {
+GOFER_SWITCH_CODE inline void before_switch([[maybe_unused]] sanitized_stack& from,
+                                            [[maybe_unused]] sanitized_stack& to,
+                                            [[maybe_unused]] bool for_good) noexcept {
 #if defined(GOFER_ASAN)
   __sanitizer_start_switch_fiber(for_good ? nullptr : &from.fake_stack, to.bottom, to.size);
 #endif
@@ -88,11 +97,3 @@ inline void fresh_stack([[maybe_unused]] std::byte* low, [[maybe_unused]] std::s
 }
 
 }  // namespace gofer::arch
-
-/// For the few functions that hand the scheduler's plain fields from one side of a switch to the other: TSan is told
-/// that a switch orders nothing, so it cannot know that these are in order.
-#if defined(GOFER_TSAN)
-#define GOFER_SWITCH_CODE __attribute__((no_sanitize("thread")))
-#else
-#define GOFER_SWITCH_CODE
-#endif

@@ -104,7 +104,6 @@ void depart(thread& t, fiber& self, departure why) noexcept {
     if (p->tick.get() % processor::fairness_interval != 0) to = p->pop();
   }
   t.running.set(to);
-  arch::hand_on(&t);  // to the next thread that gets this record
   void* left = nullptr;
   if (to != nullptr) {
     to->on_thread.store(true, std::memory_order_relaxed);

@@ -38,7 +38,6 @@ struct return_at_exit {
   ~return_at_exit() {
     if (record == nullptr) return;
     current.store(nullptr, std::memory_order_relaxed);
-    arch::take_up(record);  // handed on by the fibers that ran here
     auto& all = registry();
     const std::scoped_lock hold(all.lock);
     all.free.push_back(record);
