@@ -77,7 +77,9 @@ struct stop_waiter {
   sched::waiter& who;
   std::uint32_t outcome;
   void operator()() const noexcept {
-    if (who.claim(outcome)) who.wake();
+    const bool ours = who.claim(outcome);
+    arch::hand_on(&who);
+    if (ours) who.wake();
   }
 };
 
@@ -148,6 +150,7 @@ std::size_t choose(std::span<select_case_base* const> cases) {
     }
     outcome = self.wait({.deadline = deadline});
   }
+  arch::take_up(&self);  // handed on by a stop
   locks.lock();
   for (std::size_t i = 0; i < cases.size(); ++i) {
     if (nodes[i]) queue_of(*cases[i]).remove(*nodes[i]);

@@ -56,11 +56,18 @@ std::uint32_t waiter::wait(const wait_limit& limit) noexcept {
   const auto block = [&] { return fiber_ == nullptr ? wait_in_thread(limit.deadline) : wait_in_fiber(limit.deadline); };
   if (!limit.stop.stop_possible()) return block();
   const auto stop = [this] {
-    if (claim(stopped)) wake();
+    const bool ours = claim(stopped);
+    arch::hand_on(this);
+    if (ours) wake();
   };
-  // After its destructor no stop request touches this frame.
-  const std::stop_callback<decltype(stop)> on_stop(limit.stop, stop);
-  return block();
+  std::uint32_t outcome = pending;
+  {
+    // After its destructor no stop request touches this frame.
+    const std::stop_callback<decltype(stop)> on_stop(limit.stop, stop);
+    outcome = block();
+  }
+  arch::take_up(this);
+  return outcome;
 }
 
 std::uint32_t waiter::wait_in_thread(time_point deadline) noexcept {
