@@ -106,6 +106,7 @@ void depart(thread& t, fiber& self, departure why) noexcept {
   t.running.set(to);
   void* left = nullptr;
   if (to != nullptr) {
+    (void)to->id.load(std::memory_order_acquire);  // as in arrive
     to->on_thread.store(true, std::memory_order_relaxed);
     void* load =
         saved_context(*to);  // before the sanitizers are told, who take what follows for the other fiber's doing
@@ -124,6 +125,7 @@ void depart(thread& t, fiber& self, departure why) noexcept {
 
 void run(thread& t, fiber& f) noexcept {
   t.running.set(&f);
+  (void)f.id.load(std::memory_order_acquire);  // as in arrive
   f.on_thread.store(true, std::memory_order_relaxed);
   void* load = saved_context(f);
   arch::before_switch(t.sanitized, f.sanitized, false);
