@@ -70,11 +70,7 @@ void server_core::take_on(net::connection c) noexcept {
        [self = shared_from_this(), c = std::move(c), welcome]() mutable { self->run_session(std::move(c), welcome); });
   } catch (const std::exception& e) {
     report_unserved(e);
-    counted.local([](counters& n) { ++n.closed; });
-    const std::scoped_lock hold(lock_);
-    --session_count_;
-    if (!welcome) --turned_away_;
-    changed_.notify_all();
+    let_go(welcome);
   }
 }
 
@@ -91,6 +87,11 @@ void server_core::run_session(net::connection c, bool welcome) noexcept {
   } catch (const std::exception& e) {
     report_unserved(e);
   }
+  let_go(welcome);
+}
+
+/// A connection that was taken on is closed.
+void server_core::let_go(bool welcome) noexcept {
   counted.local([](counters& n) { ++n.closed; });
   const std::scoped_lock hold(lock_);
   --session_count_;

@@ -46,6 +46,7 @@ class server_core : public std::enable_shared_from_this<server_core> {
   void accept_connections() noexcept;
   void take_on(net::connection c) noexcept;
   void run_session(net::connection c, bool welcome) noexcept;
+  void let_go(bool welcome) noexcept;
   void link(session& s);
   void unlink(session& s);
 
