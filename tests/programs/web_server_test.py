@@ -28,9 +28,12 @@ class Web:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, failure, *_):
         self.process.kill()
-        self.process.communicate()
+        if not self.process.stderr.closed:
+            _, err = self.process.communicate()
+            if failure:  # what the server said of it
+                print(err, file=sys.stderr)
 
     def url(self, path):
         return f"http://{self.address}{path}"
