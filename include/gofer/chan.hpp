@@ -33,8 +33,8 @@ namespace channels {
 
 /// Waits for what never comes: what nil channels do.
 inline std::uint32_t wait_on_nil(const sched::wait_limit& limit) noexcept {
-  sched::waiter self("nil channel");
-  return self.wait(limit);
+  sched::waiter self("nil channel", nullptr, limit);
+  return self.wait();
 }
 
 /// Sends `v`; false if the limit comes first, and `v` is untouched then.
@@ -44,7 +44,7 @@ bool send(channel<T>* ch, T& v, const sched::wait_limit& limit) {
     wait_on_nil(limit);
     return false;
   }
-  sched::waiter self("chan::send");
+  sched::waiter self("chan::send", ch, limit);
   channel_node node(self, sched::waiter::woken, &v);
   channel_node* counterpart = nullptr;
   attempt done{};
@@ -56,7 +56,7 @@ bool send(channel<T>* ch, T& v, const sched::wait_limit& limit) {
   if (counterpart != nullptr) counterpart->who->wake();
   if (done == attempt::done) return true;
   if (done == attempt::would_wait) {
-    if (ch->wait(ch->senders, node, limit) != sched::waiter::woken) return false;
+    if (ch->wait(ch->senders, node) != sched::waiter::woken) return false;
     if (node.transferred) return true;
   }
   throw_closed("chan::send");
@@ -70,7 +70,7 @@ chan_status receive(channel<T>* ch, std::optional<T>& out, const sched::wait_lim
     return outcome == sched::waiter::timed_out ? chan_status::timeout : chan_status::stopped;
   };
   if (ch == nullptr) return gave_up(wait_on_nil(limit));
-  sched::waiter self("chan::receive");
+  sched::waiter self("chan::receive", ch, limit);
   channel_node node(self, sched::waiter::woken, &out);
   channel_node* counterpart = nullptr;
   attempt done{};
@@ -82,7 +82,7 @@ chan_status receive(channel<T>* ch, std::optional<T>& out, const sched::wait_lim
   if (counterpart != nullptr) counterpart->who->wake();
   if (done == attempt::done) return chan_status::ok;
   if (done == attempt::closed) return chan_status::closed;
-  const std::uint32_t outcome = ch->wait(ch->receivers, node, limit);
+  const std::uint32_t outcome = ch->wait(ch->receivers, node);
   if (outcome != sched::waiter::woken) return gave_up(outcome);
   return node.transferred ? chan_status::ok : chan_status::closed;
 }

@@ -70,7 +70,7 @@ class condition_variable_any {
 
   template <class Lock>
   std::uint32_t wait_once(Lock& lock, const sched::wait_limit& limit) {
-    sched::waiter self("condition_variable::wait");
+    sched::waiter self("condition_variable::wait", this, limit);
     sync::wait_node node(self);
     enter(node);
     struct relock {
@@ -79,7 +79,7 @@ class condition_variable_any {
     };
     lock.unlock();
     const relock at_end{lock};
-    return waiters_.wait(node, limit);
+    return waiters_.wait(node);
   }
 
   template <class Lock, class Predicate>

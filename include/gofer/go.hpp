@@ -36,7 +36,7 @@ struct go_options {
 /// and the exception. Throws what copying `f` throws, and std::system_error when no stack can be had.
 template <class F>
   requires std::invocable<std::decay_t<F>>
-void go(go_options options, F&& f) {
+[[gnu::always_inline]] inline void go(go_options options, F&& f) {
   sched::start(options.stack_size, options.name, std::forward<F>(f));
 }
 
@@ -44,7 +44,7 @@ void go(go_options options, F&& f) {
 /// reference, wrap it in std::ref.
 template <class F, class... Args>
   requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
-void go(F&& f, Args&&... args) {
+[[gnu::always_inline]] inline void go(F&& f, Args&&... args) {
   if constexpr (sizeof...(Args) == 0) {
     sched::start(0, {}, std::forward<F>(f));
   } else {
@@ -107,7 +107,7 @@ namespace sched {
 /// Lets one plain thread wait until a fiber has run to its end.
 class completion {
  public:
-  completion() noexcept : waiter_("gofer::run") {}
+  completion() noexcept : waiter_("gofer::run", nullptr, for_ever_) {}
   void signal() noexcept {
     waiter_.claim(waiter::woken);
     waiter_.wake();
@@ -115,6 +115,7 @@ class completion {
   void wait() noexcept { waiter_.wait(); }
 
  private:
+  const wait_limit for_ever_;
   waiter waiter_;
 };
 

@@ -12,6 +12,9 @@ struct runtime_options {
   unsigned processors = 0;
   /// Bytes of address space for the stack of a fiber, rounded up to a power of two; only touched pages take memory.
   std::size_t stack_size = std::size_t{256} * 1024;
+  /// How many fibers at most that compute or block their thread for long without saying so (`gofer::blocking`) are made
+  /// good for: while one keeps its processor for more than 10 ms and others wait, a surplus processor runs these.
+  unsigned surplus_processors = 256;
 };
 
 /// Sets the options. To be called before anything else of the library is used: the first use starts the runtime.
@@ -34,7 +37,8 @@ struct runtime_stats {
   std::uint64_t parks = 0;     // waits that gave up the processor
   unsigned processors = 0;
   unsigned idle_processors = 0;
-  unsigned threads = 0;  // worker threads, with and without a processor
+  unsigned surplus_processors = 0;  // that run now because others stand still
+  unsigned threads = 0;             // worker threads, with and without a processor
 };
 
 /// All zero before the runtime has started.

@@ -21,6 +21,10 @@
 #if defined(GOFER_TSAN)
 #include <sanitizer/tsan_interface.h>
 #endif
+#if __has_include(<valgrind/valgrind.h>) && !defined(GOFER_ASAN) && !defined(GOFER_TSAN)
+#include <valgrind/valgrind.h>
+#define GOFER_VALGRIND 1  // its requests are a few instructions that do nothing outside of valgrind
+#endif
 
 /// For the few functions that hand the scheduler's plain fields from one side of a switch to the other: TSan is told
 /// that a switch orders nothing, so it cannot know that these are in order.
@@ -32,6 +36,13 @@
 
 namespace gofer::arch {
 
+/// ThreadSanitizer holds only some thousands of contexts and is slow to make one, so each stays with its stack for ever.
+#if defined(GOFER_TSAN)
+inline constexpr bool contexts_are_kept = true;
+#else
+inline constexpr bool contexts_are_kept = false;
+#endif
+
 /// One side of a switch, as the sanitizers see it: a fiber's stack or a thread's own.
 struct sanitized_stack {
 #if defined(GOFER_ASAN)
@@ -42,6 +53,9 @@ struct sanitized_stack {
 #if defined(GOFER_TSAN)
   void* fiber = nullptr;
 #endif
+#if defined(GOFER_VALGRIND)
+  unsigned valgrind_id = 0;
+#endif
 
   /// For a thread's own stack; called on it. ASan learns its bounds at the first switch away.
   void adopt_thread() noexcept {
@@ -50,8 +64,7 @@ struct sanitized_stack {
 #endif
   }
 
-  /// For a fiber's stack. TSan's context is made once for each stack and kept with it: TSan holds only some
-  /// thousands of them.
+  /// For a fiber's stack.
   void adopt_stack([[maybe_unused]] std::byte* low, [[maybe_unused]] std::size_t bytes) noexcept {
 #if defined(GOFER_ASAN)
     bottom = low;
@@ -59,6 +72,16 @@ struct sanitized_stack {
 #endif
 #if defined(GOFER_TSAN)
     if (fiber == nullptr) fiber = __tsan_create_fiber(0);
+#endif
+#if defined(GOFER_VALGRIND)
+    valgrind_id = VALGRIND_STACK_REGISTER(low, low + bytes - 1);
+#endif
+  }
+
+  /// The stack is forgotten, and so is all that was on it.
+  void abandon() noexcept {
+#if defined(GOFER_VALGRIND)
+    VALGRIND_STACK_DEREGISTER(valgrind_id);
 #endif
   }
 };
@@ -90,8 +113,10 @@ inline void after_switch([[maybe_unused]] sanitized_stack& here, [[maybe_unused]
 }
 
 /// A stack is about to be used afresh: what the frames of its last user left poisoned is clean again.
-inline void fresh_stack([[maybe_unused]] std::byte* low, [[maybe_unused]] std::size_t bytes) noexcept {
+inline void fresh_stack([[maybe_unused]] sanitized_stack& stack, [[maybe_unused]] std::byte* low,
+                        [[maybe_unused]] std::size_t bytes) noexcept {
 #if defined(GOFER_ASAN)
+  stack.fake_stack = nullptr;
   __asan_unpoison_memory_region(low, bytes);
 #endif
 }

@@ -54,4 +54,8 @@ std::byte* reserve_stacks(std::size_t size, std::size_t count) {
   return base;
 }
 
+void give_back(std::byte* stack, std::size_t size) noexcept {
+  madvise(stack + page_size(), size - page_size(), MADV_DONTNEED);
+}
+
 }  // namespace gofer::arch

@@ -23,8 +23,8 @@ bool channel_base::close() noexcept {
   return true;
 }
 
-std::uint32_t channel_base::wait(sync::wait_list& queue, channel_node& node, const sched::wait_limit& limit) noexcept {
-  const std::uint32_t outcome = node.who->wait(limit);
+std::uint32_t channel_base::wait(sync::wait_list& queue, channel_node& node) noexcept {
+  const std::uint32_t outcome = node.who->wait();
   if (outcome == node.claimed_as) return outcome;
   const std::scoped_lock hold(lock);
   queue.remove(node);

@@ -131,7 +131,8 @@ std::size_t choose(std::span<select_case_base* const> cases) {
   const sched::time_point deadline = timeout == none ? sched::no_deadline : cases[timeout]->deadline();
   if (timeout != none && deadline <= sched::now()) return timeout;
 
-  sched::waiter self("select");
+  const sched::wait_limit limit{.deadline = deadline};
+  sched::waiter self("select", nullptr, limit, sched::wakers::several_queues);
   scratch<std::optional<channel_node>> nodes(cases.size());
   for (std::size_t i = 0; i < cases.size(); ++i) {
     if (!on_channel(*cases[i])) continue;
@@ -148,7 +149,7 @@ std::size_t choose(std::span<select_case_base* const> cases) {
       const auto stopped = static_cast<std::uint32_t>(sched::waiter::first_case + i);
       stops[i].emplace(cases[i]->token(), stop_waiter{self, stopped});
     }
-    outcome = self.wait({.deadline = deadline});
+    outcome = self.wait();
   }
   arch::take_up(&self);  // handed on by a stop
   locks.lock();

@@ -11,6 +11,7 @@
 
 #include "arch/system_call.hpp"
 #include "net/address.hpp"
+#include "sched/cooperate.hpp"
 #include "sched/poller.hpp"
 
 namespace gofer::net {
@@ -31,6 +32,7 @@ class socket {
   /// arch::system_call and returns a result or minus an error number. -1 with an error.
   template <class Call>
   long run(direction d, const char* reason, std::error_code& error, Call call) noexcept {
+    sched::cooperate();  // a peer that is always ready must not keep the processor
     const use in(*this);
     if (!in) return fail(error, std::errc::operation_canceled);
     const std::scoped_lock hold(turn_[static_cast<int>(d)]);

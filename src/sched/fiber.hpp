@@ -1,42 +1,59 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
-#include "arch/sanitizer.hpp"
+#include <gofer/detail/arch/cpu.hpp>
+#include <gofer/detail/sched/start_fiber.hpp>
+
+#include "sched/fiber_stack.hpp"
 #include "sched/owned.hpp"
 
 namespace gofer::sched {
 
 /// Why a fiber left the thread it ran on; tells the destination of the switch what is still to be done.
 enum class departure : std::uint8_t {
-  park,    // waits; whoever claimed its waiter makes it runnable
-  yield,   // wants to go on after the others
-  finish,  // its function has returned
+  park,          // waits; whoever claimed its waiter makes it runnable
+  park_outside,  // likewise; what happens outside of the program can wake it
+  yield,         // wants to go on after the others
+  finish,        // its function has returned
 };
 
-/// A fiber's control block, at the top of the fiber's own stack. Made once for each stack and reused with it.
-struct fiber {
-  void* sp = nullptr;                  // where to go on while it does not run
-  std::atomic<bool> on_thread{false};  // its context is not saved (yet): it runs, or is just being switched away from
-  owned<departure> leaving;
-  owned<fiber*> link;                // in a run queue, or in a list of free fibers
+/// A fiber's control block, which holds its function, too. A fiber gets a stack when it runs for the first time, so
+/// that one which has yet to run is small, and one that runs right after another has finished finds that one's stack
+/// warm. Blocks are reused, never freed: whoever looks at all fibers may look at any time.
+struct alignas(arch::cache_line) fiber {
+  // What every switch touches lies in the first line.
+  void* sp = nullptr;                // where to go on while it does not run
+  owned<fiber*> link;                // in a run queue, or in a list of free blocks
   std::atomic<std::uint64_t> id{0};  // unique and never 0 while alive; storing it publishes what the starter wrote
-  void (*body)(void* closure) = nullptr;
-  void* closure = nullptr;             // on this stack, below the control block
-  std::atomic<void*> locals{nullptr};  // its fiber_local values
-  std::byte* stack = nullptr;          // lowest byte, the guard page
-  std::size_t stack_size = 0;
-  std::uint8_t name_length = 0;
-  std::array<char, 31> name_text{};
-  arch::sanitized_stack sanitized;
+  std::atomic<fiber_stack*> stack{nullptr};
+  std::atomic<const char*> waiting_in{nullptr};  // parked: in which operation. Its waker clears it
+  owned<const void*> waiting_on;                 // the object of that operation, or null
+  owned<const void*> started_at;                 // an address in the code that started it
+  owned<std::uint32_t> waiting_since;            // of the runtime's coarse clock
+  std::atomic<bool> on_thread{false};            // its context is not saved (yet): it runs, or is just being left
+  owned<departure> leaving;
+  std::uint8_t stack_class = 0;       // the binary logarithm of its stack's size
+  owned<std::uint8_t> name_length{};  // 0: the name below means nothing
 
-  std::string_view name() const noexcept { return {name_text.data(), name_length}; }
+  void (*body)(void* closure) = nullptr;
+  std::atomic<void*> locals{nullptr};  // its fiber_local values
+  alignas(16) std::array<std::byte, closure_room> closure{};
+  std::array<owned<char>, 31> name_text{};
+
+  std::string_view name() const noexcept {
+    static_assert(sizeof(owned<char>) == sizeof(char));
+    return {reinterpret_cast<const char*>(name_text.data()), name_length.get()};
+  }
   void set_name(std::string_view name) noexcept {
-    name_length = static_cast<std::uint8_t>(name.copy(name_text.data(), name_text.size()));
+    const std::size_t length = std::min(name.size(), name_text.size());
+    for (std::size_t i = 0; i < length; ++i) name_text[i].set(name[i]);
+    name_length.set(static_cast<std::uint8_t>(length));
   }
 };
 

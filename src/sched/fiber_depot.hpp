@@ -1,46 +1,52 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <mutex>
-#include <vector>
 
 #include <gofer/detail/arch/spin_lock.hpp>
 
 #include "sched/fiber.hpp"
+#include "sched/free_list.hpp"
 
 namespace gofer::sched {
 
 struct processor;
 
-/// Makes fibers with their stacks, in slabs, and keeps those that have finished for reuse: a short list at every
-/// processor, the rest here by stack size.
+/// Makes the control blocks of fibers, in slabs, and keeps those that have finished for reuse: a short list at every
+/// processor, the rest here.
 class fiber_depot {
  public:
-  /// A fiber that nobody runs, with a stack of `stack_size` bytes (a size this returned from `round`). `p` is the
-  /// calling thread's processor or null. Throws std::system_error when no stack can be had.
-  fiber* get(std::size_t stack_size, std::size_t default_size, processor* p);
+  /// A free control block. `p` is the calling thread's processor or null. Throws std::bad_alloc.
+  fiber* get(processor* p);
 
-  /// Takes back a fiber that has finished and is on no thread any more.
-  void put(fiber* f, std::size_t default_size, processor* p) noexcept;
+  /// Takes back the block of a fiber that has finished.
+  void put(fiber* f, processor* p) noexcept;
 
-  /// The stack size that fibers get when they ask for `size`: a power of two, at least 16 KiB.
-  static std::size_t round(std::size_t size) noexcept;
+  /// Calls `look(fiber)` for every block there is, in use or not. New ones may be missed.
+  template <class F>
+  void for_each(F&& look) {
+    for (slab* s = slabs_.load(std::memory_order_acquire); s != nullptr; s = s->next) {
+      for (fiber& f : s->blocks) look(f);
+    }
+  }
 
  private:
   static constexpr unsigned kept_at_processor = 512;
   static constexpr unsigned batch = 128;
-  static constexpr unsigned size_classes = 64;  // by the binary logarithm
+  static constexpr std::size_t blocks_at_once = 255;  // with the link 64 KiB
 
-  struct size_class {
-    arch::spin_lock lock;
-    fiber* free = nullptr;
-    std::mutex growing;
+  struct slab {
+    slab* next = nullptr;
+    fiber blocks[blocks_at_once];
   };
 
-  fiber* take(size_class& from, unsigned count) noexcept;
-  fiber* grow(size_class& into, std::size_t stack_size);
+  void grow();
 
-  size_class classes_[size_classes];
+  arch::spin_lock lock_;
+  free_list<fiber> free_;  // guarded by lock_
+  std::mutex growing_;
+  std::atomic<slab*> slabs_{nullptr};
 };
 
 }  // namespace gofer::sched

@@ -5,6 +5,7 @@
 
 #include <thread>
 
+#include "sched/cooperate.hpp"
 #include "sched/runtime.hpp"
 #include "sched/switch.hpp"
 
@@ -28,25 +29,31 @@ std::uint64_t next_id(runtime& r, processor* p) noexcept {
 
 time_point now() noexcept { return clock::now(); }
 
-fiber_draft draft_fiber(std::size_t closure_size, std::size_t alignment, std::size_t stack_size,
-                        std::string_view name) {
+fiber_draft draft_fiber(std::size_t stack_size, std::string_view name) {
   auto& r = runtime::get();
-  const std::size_t size = stack_size == 0 ? r.stack_size() : fiber_depot::round(stack_size);
-  fiber* f = r.depot.get(size, r.stack_size(), this_thread().proc.get());
+  processor* p = this_thread().proc.get();
+  const unsigned stack_class = stack_size == 0 ? r.stack_class() : stack_depot::class_of(stack_size);
+  r.stacks.promise(stack_class, p);
+  fiber* f = nullptr;
+  try {
+    f = r.fibers.get(p);
+  } catch (...) {
+    r.stacks.release(stack_class, p);
+    throw;
+  }
   arch::take_up(f);  // handed on by its last user
+  f->stack_class = static_cast<std::uint8_t>(stack_class);
   f->set_name(name);
-  const auto below = reinterpret_cast<std::uintptr_t>(f) - closure_size;
-  f->closure = reinterpret_cast<void*>(below & ~(std::uintptr_t{alignment} - 1));
-  arch::fresh_stack(f->stack, size);
-  return {.who = f, .closure = f->closure};
+  return {.who = f, .closure = f->closure.data()};
 }
 
 void start_fiber(fiber_draft draft, void (*body)(void* closure)) noexcept {
   auto& r = runtime::get();
-  processor* p = this_thread().proc.get();
+  thread& t = this_thread();
+  processor* p = t.proc.get();
   fiber* f = draft.who;
   f->body = body;
-  begin(*f);
+  f->started_at.set(__builtin_return_address(0));
   f->id.store(next_id(r, p), std::memory_order_release);
   if (p != nullptr) {
     p->counters.started.add(1);
@@ -54,17 +61,27 @@ void start_fiber(fiber_draft draft, void (*body)(void* closure)) noexcept {
     const std::scoped_lock hold(r.foreign_lock);
     r.foreign.started.add(1);
   }
-  r.make_runnable_last(f);
+  r.make_runnable_last(t, f);
 }
 
 void discard_fiber(fiber_draft draft) noexcept {
   auto& r = runtime::get();
-  r.depot.put(draft.who, r.stack_size(), this_thread().proc.get());
+  processor* p = this_thread().proc.get();
+  r.stacks.release(draft.who->stack_class, p);
+  r.fibers.put(draft.who, p);
 }
 
 std::uint32_t sleep(const wait_limit& limit) noexcept {
-  waiter self("sleep");
-  return self.wait(limit);
+  waiter self("sleep", nullptr, limit);
+  return self.wait();
+}
+
+void cooperate() noexcept {
+  constexpr unsigned operations_in_a_row = 64;
+  processor* p = this_thread().proc.get();
+  if (p == nullptr) return;
+  p->operations.add(1);
+  if (p->operations.get() > operations_in_a_row) yield();
 }
 
 blocking_section::blocking_section() noexcept {
@@ -110,11 +127,13 @@ void yield() noexcept {
     return;
   }
   processor* p = t.proc.get();
-  if (p != nullptr && !p->has_work() && runtime::get().shared.size() == 0) {
+  if (p != nullptr && !p->has_work() && runtime::get().shared.size() == 0 &&
+      !p->replaced.load(std::memory_order_relaxed)) {
     // Nobody to run, but timers and the network get their turn here, too: depart's tick has to be the round one.
     const unsigned next_tick = p->tick.get() + 1;
     if (next_tick % processor::fairness_interval != 0) {
       p->tick.set(next_tick);
+      p->operations.set(0);
       return;
     }
   }
@@ -162,16 +181,19 @@ runtime_stats stats() {
   sum.processors = r->processor_count();
   sum.idle_processors = r->idle.idle();
   sum.threads = r->workers.load(std::memory_order_relaxed);
-  running = sum.processors - std::min(sum.processors, sum.idle_processors);
+  sum.surplus_processors = r->surplus();
+  const unsigned active = r->active_processors();
+  const unsigned known = r->known_processors();
+  running = active - std::min(active, sum.idle_processors);
   add(r->foreign);
-  for (unsigned i = 0; i < sum.processors; ++i) add(r->at(i).counters);
+  for (unsigned i = 0; i < known; ++i) add(r->at(i).counters);
   sum.started = r->foreign.started.get();
-  for (unsigned i = 0; i < sum.processors; ++i) sum.started += r->at(i).counters.started.get();
+  for (unsigned i = 0; i < known; ++i) sum.started += r->at(i).counters.started.get();
   sum.fibers = sum.started > finished ? sum.started - finished : 0;
   sum.runnable = r->shared.size();
-  for (unsigned i = 0; i < sum.processors; ++i) {
+  for (unsigned i = 0; i < known; ++i) {
     const sched::processor& p = r->at(i);
-    sum.runnable += p.ring.size() + (p.next.load(std::memory_order_relaxed) != nullptr ? 1U : 0U);
+    sum.runnable += p.ring.size() + (p.next.empty() ? 0U : 1U);
   }
   sum.parked = sum.fibers > sum.runnable + running ? sum.fibers - sum.runnable - running : 0;
   return sum;

@@ -17,6 +17,7 @@ class idle_set {
  public:
   void put(processor* p) noexcept {
     const std::scoped_lock hold(lock_);
+    p->idle.store(true, std::memory_order_relaxed);
     p->next_idle = processors_;
     processors_ = p;
     idle_.fetch_add(1, std::memory_order_relaxed);
@@ -28,9 +29,20 @@ class idle_set {
     const std::scoped_lock hold(lock_);
     processor* p = processors_;
     if (p == nullptr) return nullptr;
-    processors_ = p->next_idle;
-    idle_.fetch_sub(1, std::memory_order_relaxed);
+    remove(processors_);
     return p;
+  }
+
+  /// An idle surplus processor, or null.
+  processor* take_surplus() noexcept {
+    const std::scoped_lock hold(lock_);
+    for (processor** at = &processors_; *at != nullptr; at = &(*at)->next_idle) {
+      processor* p = *at;
+      if (!p->surplus) continue;
+      remove(*at);
+      return p;
+    }
+    return nullptr;
   }
 
   void put(thread* spare) noexcept {
@@ -54,6 +66,13 @@ class idle_set {
   std::atomic<unsigned> searching{0};
 
  private:
+  /// With the lock: takes the processor that `at` points to out of the list.
+  void remove(processor*& at) noexcept {
+    at->idle.store(false, std::memory_order_relaxed);
+    at = at->next_idle;
+    idle_.fetch_sub(1, std::memory_order_relaxed);
+  }
+
   arch::spin_lock lock_;
   processor* processors_ = nullptr;
   thread* spares_ = nullptr;

@@ -3,26 +3,39 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <new>
 #include <thread>
 
+#include "sched/hooks.hpp"
 #include "sched/runtime.hpp"
 
 namespace gofer::sched {
+
+constinit hooks above;
+
 namespace {
 
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
+using std::chrono::seconds;
 
 // Looks are frequent after one that found something, and become rare while there is nothing to mend.
 constexpr microseconds shortest_pause{100};
-constexpr milliseconds longest_pause{10};
+constexpr milliseconds longest_pause{5};
 constexpr int quiet_looks_before_slower = 8;
+// A processor that has not switched for this long is taken to stand still.
+constexpr milliseconds patience{10};
+// Timers that are late by so much are served here.
+constexpr milliseconds late{2};
 // With nothing running for this many of the longest pauses the monitor sleeps until it is woken.
 constexpr int idle_looks_before_sleep = 20;
+// Stacks that were not needed for so long give their memory back.
+constexpr seconds between_trims{1};
 
 }  // namespace
 
 void monitor::start(runtime& r) {
+  seen_.resize(r.processor_count());
   std::thread([this, &r] {
     pthread_setname_np(pthread_self(), "gofer-monitor");
     run(r);
@@ -30,57 +43,115 @@ void monitor::start(runtime& r) {
 }
 
 void monitor::wake_slow() noexcept {
+  runtime::get().read_clock();
   if (asleep_.exchange(false, std::memory_order_acq_rel)) sleep_.signal();
 }
 
 void monitor::run(runtime& r) noexcept {
-  std::vector<unsigned> ticks(r.processor_count());
   std::chrono::nanoseconds pause = shortest_pause;
   int quiet = 0;
   int idle = 0;
+  time_point trimmed = now();
   while (!r.stopping()) {
     sleep_.wait(clock::now() + pause);
-    if (look(r, ticks)) {
+    r.read_clock();
+    if (dump_wanted_.exchange(false, std::memory_order_acq_rel)) {
+      if (auto* dump = above.dump.load(std::memory_order_acquire)) dump(r);
+    }
+    if (look(r)) {
       pause = shortest_pause;
       quiet = 0;
     } else if (++quiet >= quiet_looks_before_slower) {
       pause = std::min<std::chrono::nanoseconds>(pause * 2, longest_pause);
       quiet = 0;
     }
-    idle = r.idle.idle() == r.processor_count() ? idle + 1 : 0;
+    if (now() - trimmed >= between_trims) {
+      r.stacks.trim();
+      trimmed = now();
+    }
+    idle = r.idle.idle() == r.active_processors() ? idle + 1 : 0;
     if (idle < idle_looks_before_sleep) continue;
-    // Announce sleep, fence, look again; pairs with the fence that precedes every wake.
-    asleep_.store(true, std::memory_order_relaxed);
-    arch::full_fence();
-    if (r.idle.idle() == r.processor_count() && !r.stopping()) sleep_.wait(no_deadline);
-    asleep_.store(false, std::memory_order_relaxed);
+    fall_asleep(r);
     idle = 0;
     pause = shortest_pause;
   }
 }
 
-/// Returns true if there was something to mend.
-bool monitor::look(runtime& r, std::vector<unsigned>& ticks) noexcept {
-  bool found = false;
-  const std::int64_t late = to_ns(now() - longest_pause / 2);
-  for (unsigned i = 0; i < r.processor_count(); ++i) {
-    processor& p = r.at(i);
-    const unsigned tick = p.tick.get();
-    const bool stuck = tick == ticks[i];
-    ticks[i] = tick;
-    if (!stuck) continue;
-    if (p.timers.earliest() <= late) found = p.timers.expire(late) != 0 || found;
-    if (r.idle.idle() == 0) continue;
-    if (fiber* f = p.next.exchange(nullptr, std::memory_order_acq_rel)) {
-      r.shared.push(f);
-      found = true;
-    }
-    found = found || p.ring.size() != 0;
+/// Everything has been idle for a while: tidies up, then sleeps until it is woken.
+void monitor::fall_asleep(runtime& r) noexcept {
+  r.flush_idle();
+  if (auto* all_idle = above.all_idle.load(std::memory_order_acquire)) all_idle(r);
+  for (bool more = true; more && !r.stopping();) {
+    more = r.stacks.trim();
+    // Announce sleep, fence, look again; pairs with the fence that precedes every wake.
+    asleep_.store(true, std::memory_order_relaxed);
+    arch::full_fence();
+    const bool sleeps = r.idle.idle() == r.active_processors() && !r.stopping();
+    const bool woken = !sleeps || sleep_.wait(more ? clock::now() + between_trims : no_deadline);
+    asleep_.store(false, std::memory_order_relaxed);
+    if (woken) return;
   }
-  if (found) r.notify();
+}
+
+/// Returns true if there was something to mend.
+bool monitor::look(runtime& r) noexcept {
+  bool found = false;
+  const time_point time = now();
+  const bool somebody_idle = r.idle.idle() != 0;
+  processor* standing = nullptr;  // one that nobody stands in for yet
+  const unsigned known = r.known_processors();
+  if (seen_.size() < known) {
+    try {
+      seen_.resize(known);
+    } catch (const std::bad_alloc&) {  // those beyond are looked at when there is memory again
+    }
+  }
+  for (unsigned i = 0; i < std::min<std::size_t>(known, seen_.size()); ++i) {
+    processor& p = r.at(i);
+    if (!stands_still(p, seen_[i], time)) continue;
+    const bool for_long = time - seen_[i].since >= patience;
+    // With others idle what it holds goes to them at once: waking them is cheap, and right more often than not.
+    if (somebody_idle || for_long) found = take_work_of(r, p) || found;
+    if (for_long && !p.replaced.load(std::memory_order_relaxed)) standing = &p;
+  }
+  found = serve_timers(r, time) || found;
   // Nobody sleeps in the poller while all processors are busy, and a busy one may be so for long.
   if (r.network.watching() && !r.network.occupied() && r.network.poll() != 0) found = true;
+  if (found) r.notify();
+  if (standing != nullptr && r.shared.size() != 0 && r.idle.idle() == 0) r.replace(*standing);
   return found;
+}
+
+/// Returns true if the processor is busy and has not switched since an earlier look.
+bool monitor::stands_still(processor& p, sighting& seen, time_point time) noexcept {
+  const unsigned tick = p.tick.get();
+  const bool idle = p.idle.load(std::memory_order_relaxed);
+  const bool same = !idle && !seen.idle && tick == seen.tick;
+  if (!same) seen = {.tick = tick, .since = time, .idle = idle};
+  return same;
+}
+
+/// Moves what waits at a processor to where others find it. Returns true if there was anything.
+bool monitor::take_work_of(runtime& r, processor& p) noexcept {
+  fiber_list taken;
+  if (fiber* f = p.next.steal()) taken.push(f);
+  while (p.ring.steal_half_into(taken_) != 0) {
+    while (fiber* f = taken_.pop()) taken.push(f);
+  }
+  if (taken.empty()) return false;
+  r.shared.push(taken);
+  return true;
+}
+
+/// Serves timers that nobody else does. Returns true if there were any.
+bool monitor::serve_timers(runtime& r, time_point time) noexcept {
+  const std::int64_t latest = to_ns(time - late);
+  bool any = false;
+  for (unsigned i = 0; i < r.known_processors(); ++i) {
+    timer_heap& timers = r.at(i).timers;
+    if (timers.earliest() <= latest) any = timers.expire(to_ns(time)) != 0 || any;
+  }
+  return any;
 }
 
 }  // namespace gofer::sched

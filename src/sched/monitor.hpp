@@ -3,14 +3,17 @@
 #include <cstdint>
 #include <vector>
 
+#include "sched/run_ring.hpp"
 #include "sched/thread.hpp"
 
 namespace gofer::sched {
 
 class runtime;
+struct processor;
 
-/// A thread that looks at the processors now and then and mends what a fiber that does not yield would delay: a fiber
-/// in its processor's `next` slot, timers and sockets that nobody looks at. Sleeps while all processors are idle.
+/// A thread that looks at the processors now and then and mends what a fiber that does not yield would delay: fibers
+/// in its processor's `next` slot and ring, timers and sockets that nobody looks at. Where no processor is idle a
+/// surplus one stands in for one that stands still. Sleeps while all processors are idle.
 class monitor {
  public:
   void start(runtime& r);
@@ -20,13 +23,33 @@ class monitor {
     if (asleep_.load(std::memory_order_relaxed)) wake_slow();
   }
 
+  /// Makes the monitor call the hook that was set for it, soon. May be called by signal handlers.
+  void request_dump() noexcept {
+    dump_wanted_.store(true, std::memory_order_release);
+    sleep_.signal();
+  }
+
  private:
+  /// What was seen of a processor.
+  struct sighting {
+    unsigned tick = 0;
+    time_point since;  // it has stood there, busy
+    bool idle = true;
+  };
+
   void run(runtime& r) noexcept;
-  bool look(runtime& r, std::vector<unsigned>& ticks) noexcept;
+  bool look(runtime& r) noexcept;
+  bool stands_still(processor& p, sighting& seen, time_point time) noexcept;
+  bool take_work_of(runtime& r, processor& p) noexcept;
+  bool serve_timers(runtime& r, time_point time) noexcept;
+  void fall_asleep(runtime& r) noexcept;
   void wake_slow() noexcept;
 
   parker sleep_;
   std::atomic<bool> asleep_{false};
+  std::atomic<bool> dump_wanted_{false};
+  std::vector<sighting> seen_;  // by index of the processor
+  run_ring taken_;              // passes what is taken on
 };
 
 }  // namespace gofer::sched

@@ -29,7 +29,7 @@ std::uint32_t poll_side::wait(const char* reason, const wait_limit& limit) noexc
   // In a program whose plain threads alone use the network no worker has been started that would sleep in the poller.
   auto& r = runtime::get();
   if (!r.network.occupied()) r.notify();
-  waiter self(reason);
+  waiter self(reason, this, limit, wakers::kernel);
   {
     const std::scoped_lock hold(lock_);
     if (ready_) {
@@ -38,7 +38,7 @@ std::uint32_t poll_side::wait(const char* reason, const wait_limit& limit) noexc
     }
     waiting_ = &self;
   }
-  const std::uint32_t outcome = self.wait(limit);
+  const std::uint32_t outcome = self.wait();
   if (outcome != waiter::woken) {
     const std::scoped_lock hold(lock_);
     if (waiting_ == &self) waiting_ = nullptr;

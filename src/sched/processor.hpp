@@ -6,6 +6,8 @@
 #include <gofer/detail/arch/cpu.hpp>
 
 #include "sched/fiber.hpp"
+#include "sched/free_list.hpp"
+#include "sched/next_slot.hpp"
 #include "sched/owned.hpp"
 #include "sched/run_ring.hpp"
 #include "sched/timer_heap.hpp"
@@ -25,40 +27,49 @@ struct processor_counters {
 /// A right to run fibers, with what is needed for it; Go's P. One OS thread at a time owns it. What thieves, the
 /// monitor or statistics also touch is atomic or has a lock.
 struct alignas(arch::cache_line) processor {
-  unsigned index = 0;
+  processor(unsigned number, bool stands_in) noexcept : index(number), surplus(stands_in) {
+    random.set(0x9e3779b97f4a7c15ULL * (number + 1));
+  }
 
   /// Consecutive runs from `next` before the ring gets its turn, so that two fibers that wake each other starve nobody.
   static constexpr unsigned next_budget = 32;
   /// Every so many switches the shared queue, the timers and the network are looked at first.
   static constexpr unsigned fairness_interval = 61;
 
+  const unsigned index;
+  const bool surplus;  // one that the monitor lets run while others stand still
+
   owned<unsigned> tick;  // switches so far; standing still tells the monitor that a fiber does not yield
+  std::atomic<bool> replaced{false};  // the monitor has let a surplus processor run in the place of this one
+  std::atomic<bool> idle{false};      // in idle_set
   owned<unsigned> next_in_a_row;
-  owned<fiber*> free_fibers;  // for reuse, last in first out
-  owned<unsigned> free_count;
+  owned<unsigned> operations;  // on sockets since the last switch
   owned<std::uint64_t> next_id;  // ids are taken from the runtime in blocks
   owned<std::uint64_t> last_id;
   owned<std::uint64_t> random;
+  free_list<fiber> free_fibers;
+  free_list<fiber_stack> free_stacks;
+  owned<unsigned> promised_stacks;  // to fibers that have yet to be started
   processor_counters counters;
 
-  alignas(arch::cache_line) std::atomic<fiber*> next{nullptr};  // woken last, runs first
-  processor* next_idle = nullptr;                               // guarded by idle_set's lock
+  alignas(arch::cache_line) next_slot next;
+  processor* next_idle = nullptr;  // guarded by idle_set's lock
   run_ring ring;
   timer_heap timers;
 
   /// The next fiber of this processor's own, or null. Owner only.
   fiber* pop() noexcept {
-    if (next.load(std::memory_order_relaxed) != nullptr) {
-      if (next_in_a_row.get() < next_budget || ring.size() == 0) {
+    if (!next.empty() && (next_in_a_row.get() < next_budget || ring.size() == 0)) {
+      if (fiber* f = next.exchange(nullptr)) {
         next_in_a_row.add(1);
-        if (fiber* f = next.exchange(nullptr, std::memory_order_acq_rel)) return f;
+        return f;
       }
     }
     next_in_a_row.set(0);
     return ring.pop();
   }
 
-  bool has_work() const noexcept { return next.load(std::memory_order_relaxed) != nullptr || ring.size() != 0; }
+  bool has_work() const noexcept { return !next.empty() || ring.size() != 0; }
 };
 
 }  // namespace gofer::sched

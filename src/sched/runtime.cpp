@@ -17,6 +17,7 @@ namespace gofer::sched {
 namespace {
 
 constexpr unsigned most_processors = 1024;
+constexpr unsigned most_surplus = 10'000;
 constexpr std::size_t most_stack = std::size_t{1} << 30;
 constexpr std::chrono::milliseconds stop_patience{200};
 
@@ -51,6 +52,19 @@ struct stop_when_main_returns {
 }
 
 }  // namespace
+
+wait_mark::wait_mark(thread& t, const char* reason, const void* object, bool for_ever) noexcept : thread_(t) {
+  t.waiting_on.set(object);
+  t.waiting_since.set(runtime::get().read_clock());
+  t.waits_for_ever.set(for_ever);
+  t.waiting_in.store(reason, std::memory_order_release);
+}
+
+std::uint32_t runtime::read_clock() noexcept {
+  const auto ticks = static_cast<std::uint32_t>((now() - started_) / clock_unit);
+  coarse_clock.set(ticks);
+  return ticks;
+}
 
 bool stopped() noexcept {
   const runtime* r = runtime::if_started();
@@ -87,6 +101,11 @@ void runtime::configure(const runtime_options& options) {
     throw std::invalid_argument("gofer::configure: stack_size is " + std::to_string(options.stack_size) +
                                 " bytes, at most " + std::to_string(most_stack) + " are possible");
   }
+  if (options.surplus_processors > most_surplus) {
+    throw std::invalid_argument("gofer::configure: surplus_processors is " +
+                                std::to_string(options.surplus_processors) + ", at most " +
+                                std::to_string(most_surplus) + " are possible");
+  }
   chosen = options;
 }
 
@@ -98,7 +117,7 @@ runtime& runtime::start() {
                stderr);
     std::abort();
   }
-  auto* r = new runtime;
+  auto* r = new runtime(chosen);
   r->watcher.start(*r);
   instance_.store(r, std::memory_order_release);
   pthread_atfork(nullptr, nullptr, [] {
@@ -112,15 +131,15 @@ runtime& runtime::start() {
   return *r;
 }
 
-runtime::runtime()
-    : processor_count_(planned_processors()),
-      stack_size_(fiber_depot::round(chosen.stack_size)),
-      processors_(new processor[processor_count_]) {
-  for (unsigned i = processor_count_; i-- > 0;) {  // so that the first is taken first
-    processors_[i].index = i;
-    processors_[i].random.set(0x9e3779b97f4a7c15ULL * (i + 1));
-    idle.put(&processors_[i]);
-  }
+runtime::runtime(const runtime_options& options)
+    : stacks(stack_depot::class_of(options.stack_size), planned_processors() + options.surplus_processors),
+      processor_count_(planned_processors()),
+      most_processors_(processor_count_ + options.surplus_processors),
+      stack_class_(stack_depot::class_of(options.stack_size)),
+      processors_(new std::atomic<processor*>[most_processors_] {}) {
+  for (unsigned i = 0; i < processor_count_; ++i) processors_[i] = new processor(i, false);
+  known_ = processor_count_;
+  for (unsigned i = processor_count_; i-- > 0;) idle.put(processors_[i]);  // so that the first is taken first
 }
 
 void runtime::stop() noexcept {
@@ -179,8 +198,7 @@ void runtime::notify() noexcept {
   }
 }
 
-void runtime::make_runnable(fiber* f) noexcept {
-  thread& t = this_thread();
+void runtime::make_runnable(thread& t, fiber* f) noexcept {
   processor* p = t.proc.get();
   if (p == nullptr) {
     shared.push(f);
@@ -190,14 +208,14 @@ void runtime::make_runnable(fiber* f) noexcept {
   if (t.running.get() != nullptr) {
     // The waker is likely to wait soon, so what it woke runs next and here, while what they share is in the cache. If
     // it does not wait, the monitor finds another place for the fiber.
-    f = p->next.exchange(f, std::memory_order_acq_rel);
+    f = p->next.exchange(f);
     if (f == nullptr) return;
   }
-  make_runnable_last(f);
+  make_runnable_last(t, f);
 }
 
-void runtime::make_runnable_last(fiber* f) noexcept {
-  processor* p = this_thread().proc.get();
+void runtime::make_runnable_last(thread& t, fiber* f) noexcept {
+  processor* p = t.proc.get();
   if (p == nullptr) {
     shared.push(f);
   } else if (!p->ring.push(f)) {
@@ -223,16 +241,86 @@ void runtime::timer_added(std::int64_t when) noexcept {
 
 std::int64_t runtime::earliest_timer() const noexcept {
   std::int64_t earliest = timer_heap::never;
-  for (unsigned i = 0; i < processor_count_; ++i) earliest = std::min(earliest, processors_[i].timers.earliest());
+  const unsigned known = known_processors();
+  for (unsigned i = 0; i < known; ++i) {
+    earliest = std::min(earliest, processors_[i].load(std::memory_order_acquire)->timers.earliest());
+  }
   return earliest;
 }
 
 bool runtime::has_work() const noexcept {
   if (shared.size() != 0) return true;
-  for (unsigned i = 0; i < processor_count_; ++i) {
-    if (processors_[i].ring.size() != 0) return true;
+  const unsigned known = known_processors();
+  for (unsigned i = 0; i < known; ++i) {
+    if (processors_[i].load(std::memory_order_acquire)->ring.size() != 0) return true;
   }
   return false;
+}
+
+bool runtime::replace(processor& p) noexcept {
+  processor* surplus = nullptr;
+  {
+    const std::scoped_lock hold(retired_lock_);
+    surplus = retired_;
+    if (surplus != nullptr) retired_ = surplus->next_idle;
+  }
+  if (surplus == nullptr) {
+    const unsigned known = known_.load(std::memory_order_relaxed);
+    if (known == most_processors_) return false;
+    surplus = new (std::nothrow) processor(known, true);
+    if (surplus == nullptr) return false;
+    processors_[known].store(surplus, std::memory_order_release);
+    known_.store(known + 1, std::memory_order_release);
+  }
+  p.replaced.store(true, std::memory_order_relaxed);
+  surplus_.fetch_add(1, std::memory_order_relaxed);
+  run_in_worker(surplus, false);
+  return true;
+}
+
+void runtime::resume(processor& p) noexcept {
+  if (!p.replaced.exchange(false, std::memory_order_relaxed)) return;
+  if (processor* surplus = idle.take_surplus()) {
+    retire(*surplus);
+  } else {
+    too_many_.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+bool runtime::one_too_many() noexcept {
+  unsigned count = too_many_.load(std::memory_order_relaxed);
+  while (count != 0) {
+    if (too_many_.compare_exchange_weak(count, count - 1, std::memory_order_relaxed)) return true;
+  }
+  return false;
+}
+
+void runtime::retire(processor& p) noexcept {
+  fiber_list left;
+  if (fiber* f = p.next.exchange(nullptr)) left.push(f);
+  while (fiber* f = p.ring.pop()) left.push(f);
+  stacks.flush(p);
+  {
+    const std::scoped_lock hold(retired_lock_);
+    p.next_idle = retired_;
+    retired_ = &p;
+  }
+  surplus_.fetch_sub(1, std::memory_order_relaxed);
+  if (left.empty()) return;
+  shared.push(left);
+  notify();
+}
+
+void runtime::flush_idle() noexcept {
+  for (unsigned count = idle.idle(); count > 0; --count) {
+    processor* p = idle.take();
+    if (p == nullptr) return;
+    stacks.flush(*p);
+    // Somebody may have looked for it in vain.
+    idle.put(p);
+    arch::full_fence();
+    if (has_work() || !network.occupied()) notify();
+  }
 }
 
 }  // namespace gofer::sched

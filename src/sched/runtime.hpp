@@ -14,6 +14,8 @@
 #include "sched/poller.hpp"
 #include "sched/processor.hpp"
 #include "sched/shared_queue.hpp"
+#include "sched/stack_depot.hpp"
+#include "sched/thread.hpp"
 
 namespace gofer::sched {
 
@@ -40,11 +42,11 @@ class runtime {
   void stop() noexcept;
   bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
 
-  /// Makes a fiber runnable. In a fiber it runs next, or soon, on the same processor.
-  void make_runnable(fiber* f) noexcept;
+  /// Makes a fiber runnable. In a fiber it runs next, or soon, on the same processor. `t` is the calling thread.
+  void make_runnable(thread& t, fiber* f) noexcept;
 
   /// Makes a fiber runnable behind the others of this processor.
-  void make_runnable_last(fiber* f) noexcept;
+  void make_runnable_last(thread& t, fiber* f) noexcept;
 
   /// After work was published: wakes a worker to look for it, unless one is looking.
   void notify() noexcept;
@@ -61,31 +63,74 @@ class runtime {
   /// True if some queue holds a runnable fiber.
   bool has_work() const noexcept;
 
-  processor& at(unsigned i) noexcept { return processors_[i]; }
+  /// Processors: those that there always are come first, then the surplus ones that were ever needed.
+  processor& at(unsigned i) noexcept { return *processors_[i].load(std::memory_order_acquire); }
   unsigned processor_count() const noexcept { return processor_count_; }
-  std::size_t stack_size() const noexcept { return stack_size_; }
+  unsigned known_processors() const noexcept { return known_.load(std::memory_order_acquire); }
+  /// Those that run or may be asked to: all but the surplus ones that have retired.
+  unsigned active_processors() const noexcept { return processor_count_ + surplus(); }
+  unsigned stack_class() const noexcept { return stack_class_; }
+
+  // A processor that stands still is replaced by a surplus one until it goes on. Its owner side is never touched.
+
+  /// Surplus processors that are not retired.
+  unsigned surplus() const noexcept { return surplus_.load(std::memory_order_relaxed); }
+
+  /// For the monitor: lets a surplus processor run in the place of `p`. False: there are as many as there may be.
+  bool replace(processor& p) noexcept;
+
+  /// For the owner of a processor that was replaced and goes on: a surplus one retires.
+  void resume(processor& p) noexcept;
+
+  /// For the owner of a surplus processor, between two fibers: true if it is to retire.
+  bool one_too_many() noexcept;
+
+  /// Retires a surplus processor; called by its owner, which owns none then.
+  void retire(processor& p) noexcept;
+
+  /// For the monitor: takes the stacks that idle processors keep for fibers to come.
+  void flush_idle() noexcept;
 
   /// Gives `p` to a worker thread, sleeping or new. `searching`: the worker is already counted as a searcher.
   void run_in_worker(processor* p, bool searching) noexcept;
 
   shared_queue shared;
   idle_set idle;
-  fiber_depot depot;
+  fiber_depot fibers;
+  stack_depot stacks;
   poller network;
   monitor watcher;
   processor_counters foreign;        // counted by threads without a processor
   arch::spin_lock foreign_lock;      // guards it
   std::atomic<unsigned> workers{0};  // worker threads that have not ended
 
+  /// Time since the start, as somebody read it last: not behind by more than the monitor's longest pause while
+  /// anything runs. For what is too frequent for the real clock.
+  static constexpr std::chrono::milliseconds clock_unit{10};
+  owned<std::uint32_t> coarse_clock;
+  /// Sets it right.
+  std::uint32_t read_clock() noexcept;
+
+  /// The fiber that somebody looks at, which must not be woken meanwhile. Announced, then a fence by the rare side;
+  /// pairs with the fence in waiter::wake.
+  std::atomic<const fiber*> inspected{nullptr};
+
  private:
-  runtime();
+  explicit runtime(const runtime_options& options);
   static runtime& start();
   bool assign_to_poll_sleeper(processor* p) noexcept;
 
   static std::atomic<runtime*> instance_;
-  unsigned processor_count_;
-  std::size_t stack_size_;
-  std::unique_ptr<processor[]> processors_;
+  const time_point started_ = now();
+  const unsigned processor_count_;
+  const unsigned most_processors_;
+  const unsigned stack_class_;
+  std::unique_ptr<std::atomic<processor*>[]> processors_;
+  std::atomic<unsigned> known_{0};
+  std::atomic<unsigned> surplus_{0};
+  std::atomic<unsigned> too_many_{0};  // surplus processors that are to retire
+  arch::spin_lock retired_lock_;
+  processor* retired_ = nullptr;  // linked by next_idle; guarded by retired_lock_
   std::atomic<std::uint64_t> ids_{1};
   std::atomic<bool> stopping_{false};
 };

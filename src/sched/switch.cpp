@@ -19,23 +19,39 @@ namespace {
 
 GOFER_SWITCH_CODE void* saved_context(const fiber& f) noexcept { return f.sp; }
 
+fiber_stack& stack_of(const fiber& f) noexcept { return *f.stack.load(std::memory_order_relaxed); }
+
+/// The fiber is no more: its stack is not in use, its block is free.
+void recycle(runtime& r, thread& t, fiber& f) noexcept {
+  processor* p = t.proc.get();
+  f.id.store(0, std::memory_order_relaxed);
+  r.stacks.release(f.stack_class, p);
+  r.fibers.put(&f, p);
+}
+
 /// The destination's part of a switch: `left` is the fiber that was left, or null if it was a scheduler.
-void arrive(arch::sanitized_stack& here, fiber* left) noexcept {
+thread& arrive(arch::sanitized_stack& here, fiber* left) noexcept {
   thread& t = this_thread();
-  arch::after_switch(here, left != nullptr ? &left->sanitized : &t.sanitized);
-  if (left == nullptr) return;
+  if (left == nullptr) {
+    arch::after_switch(here, &t.sanitized);
+    return t;
+  }
+  fiber_stack& its_stack = stack_of(*left);
+  arch::after_switch(here, &its_stack.sanitized);
   (void)left->id.load(std::memory_order_acquire);  // orders what its starter wrote before what is read here
   const departure why = left->leaving.get();
+  if (why == departure::finish) {
+    auto& r = runtime::get();
+    left->stack.store(nullptr, std::memory_order_relaxed);
+    r.stacks.put(&its_stack, t.proc.get());
+    left->on_thread.store(false, std::memory_order_release);
+    recycle(r, t, *left);
+    return t;
+  }
   // From here on a waker may make the fiber runnable, and another thread may run it. Pairs with the load in wake.
   left->on_thread.store(false, std::memory_order_release);
-  if (why == departure::park) return;
-  auto& r = runtime::get();
-  processor* p = t.proc.get();
-  if (why == departure::yield) {
-    r.make_runnable_last(left);
-  } else {
-    r.depot.put(left, r.stack_size(), p);
-  }
+  if (why == departure::yield) runtime::get().make_runnable_last(t, left);
+  return t;
 }
 
 [[noreturn]] void abort_for_exception(const fiber& f) noexcept {
@@ -63,72 +79,110 @@ void arrive(arch::sanitized_stack& here, fiber* left) noexcept {
   std::abort();
 }
 
-/// The first frame of every fiber.
-void fiber_main(void* left) noexcept {
-  fiber& self = *this_thread().running.get();
-  arrive(self.sanitized, static_cast<fiber*>(left));
-  (void)self.id.load(std::memory_order_acquire);  // orders what the starter wrote before the body
-  try {
-    self.body(self.closure);
-  } catch (...) {
-    abort_for_exception(self);
-  }
-  destroy_fiber_locals(self);
-  thread& t = this_thread();
-  if (processor* p = t.proc.get()) {
-    p->counters.finished.add(1);
-  } else {
-    auto& r = runtime::get();
-    const std::scoped_lock hold(r.foreign_lock);
-    r.foreign.finished.add(1);
-  }
-  arch::hand_on(&self);  // to who uses the stack next
-  depart(t, self, departure::finish);
+/// Counts a switch; returns the fiber to switch to, or null: the scheduler, which looks at what does not come by itself.
+fiber* choose(thread& t) noexcept {
+  processor* p = t.proc.get();
+  if (p == nullptr) return nullptr;
+  p->counters.switches.add(1);
+  p->tick.add(1);
+  p->operations.set(0);
+  if (p->replaced.load(std::memory_order_relaxed)) [[unlikely]] runtime::get().resume(*p);
+  return p->tick.get() % processor::fairness_interval == 0 ? nullptr : p->pop();
 }
 
-}  // namespace
+void fiber_main(void* left) noexcept;
 
-GOFER_SWITCH_CODE void begin(fiber& f) noexcept {
-  arch::fresh_stack(f.stack, f.stack_size);
-  f.sp = arch::make_context(static_cast<std::byte*>(f.closure), fiber_main);
+GOFER_SWITCH_CODE void set_context(fiber& f, void* sp) noexcept { f.sp = sp; }
+
+/// Lets `f` have a stack and its first context if it has yet to run, and be the running one.
+void enter(thread& t, fiber& f) noexcept {
+  t.running.set(&f);
+  (void)f.id.load(std::memory_order_acquire);  // as in arrive
+  f.on_thread.store(true, std::memory_order_relaxed);
+  if (f.stack.load(std::memory_order_relaxed) != nullptr) return;
+  fiber_stack* stack = runtime::get().stacks.take(f.stack_class, t.proc.get());
+  arch::take_up(stack);  // handed on by its last user
+  arch::fresh_stack(stack->sanitized, stack->low, stack->size);
+  f.stack.store(stack, std::memory_order_relaxed);
+  set_context(f, arch::make_context(reinterpret_cast<std::byte*>(stack), fiber_main));
 }
 
-void depart(thread& t, fiber& self, departure why) noexcept {
+/// Leaves `self` for `to`, or for the scheduler; returns when `self` is resumed.
+void leave(thread& t, fiber& self, departure why, fiber* to) noexcept {
   self.leaving.set(why);
   const arch::exception_state mine = arch::take_exception_state(t.exceptions.get());
-  fiber* to = nullptr;
-  if (processor* p = t.proc.get()) {
-    p->counters.switches.add(1);
-    p->tick.add(1);
-    // Now and then by way of the scheduler, which looks at what does not come by itself.
-    if (p->tick.get() % processor::fairness_interval != 0) to = p->pop();
-  }
-  t.running.set(to);
+  arch::sanitized_stack& from = stack_of(self).sanitized;
   void* left = nullptr;
   if (to != nullptr) {
-    (void)to->id.load(std::memory_order_acquire);  // as in arrive
-    to->on_thread.store(true, std::memory_order_relaxed);
-    void* load =
-        saved_context(*to);  // before the sanitizers are told, who take what follows for the other fiber's doing
-    arch::before_switch(self.sanitized, to->sanitized, why == departure::finish);
+    enter(t, *to);
+    void* load = saved_context(*to);  // before the sanitizers are told: they take what follows for the other's doing
+    arch::before_switch(from, stack_of(*to).sanitized, why == departure::finish);
     left = arch::gofer_switch_context(&self.sp, load, &self);
   } else {
+    t.running.set(nullptr);
     void* load = t.scheduler_sp;
-    arch::before_switch(self.sanitized, t.sanitized, why == departure::finish);
+    arch::before_switch(from, t.sanitized, why == departure::finish);
     left = arch::gofer_switch_context(&self.sp, load, &self);
   }
   // Resumed. Nothing that was read from `t` holds: this may be another thread.
   arch::take_up(&self);  // handed on by who woke it
-  arrive(self.sanitized, static_cast<fiber*>(left));
-  arch::restore_exception_state(this_thread().exceptions.get(), mine);
+  thread& here = arrive(stack_of(self).sanitized, static_cast<fiber*>(left));
+  arch::restore_exception_state(here.exceptions.get(), mine);
 }
 
+void run_body(fiber& self) noexcept {
+  arch::take_up(&self);                            // handed on by the block's last user
+  (void)self.id.load(std::memory_order_acquire);  // orders what the starter wrote before the body
+  try {
+    self.body(self.closure.data());
+  } catch (...) {
+    abort_for_exception(self);
+  }
+  destroy_fiber_locals(self);
+  arch::hand_on(&self);  // to who uses the block next
+}
+
+/// The first frame of every stack. Runs one fiber after another while the next one is new, too: that one finds the
+/// stack warm, and there is nothing to switch.
+void fiber_main(void* left) noexcept {
+  fiber* self = this_thread().running.get();
+  arrive(stack_of(*self).sanitized, static_cast<fiber*>(left));
+  for (;;) {
+    run_body(*self);
+    thread& t = this_thread();
+    auto& r = runtime::get();
+    if (processor* p = t.proc.get()) {
+      p->counters.finished.add(1);
+    } else {
+      const std::scoped_lock hold(r.foreign_lock);
+      r.foreign.finished.add(1);
+    }
+    fiber_stack& stack = stack_of(*self);
+    fiber* next = choose(t);
+    const bool stays = !arch::contexts_are_kept && next != nullptr && next->stack_class == self->stack_class &&
+                       next->stack.load(std::memory_order_relaxed) == nullptr;
+    if (!stays) {
+      arch::hand_on(&stack);
+      leave(t, *self, departure::finish, next);
+    }
+    self->stack.store(nullptr, std::memory_order_relaxed);
+    self->on_thread.store(false, std::memory_order_release);
+    recycle(r, t, *self);
+    self = next;
+    t.running.set(self);
+    self->on_thread.store(true, std::memory_order_relaxed);
+    self->stack.store(&stack, std::memory_order_relaxed);
+  }
+}
+
+}  // namespace
+
+void depart(thread& t, fiber& self, departure why) noexcept { leave(t, self, why, choose(t)); }
+
 void run(thread& t, fiber& f) noexcept {
-  t.running.set(&f);
-  (void)f.id.load(std::memory_order_acquire);  // as in arrive
-  f.on_thread.store(true, std::memory_order_relaxed);
+  enter(t, f);
   void* load = saved_context(f);
-  arch::before_switch(t.sanitized, f.sanitized, false);
+  arch::before_switch(t.sanitized, stack_of(f).sanitized, false);
   void* left = arch::gofer_switch_context(&t.scheduler_sp, load, nullptr);
   arrive(t.sanitized, static_cast<fiber*>(left));
 }

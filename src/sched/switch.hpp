@@ -16,7 +16,4 @@ void depart(thread& t, fiber& self, departure why) noexcept;
 /// processor has no other at hand.
 void run(thread& t, fiber& f) noexcept;
 
-/// Prepares `f` to run `body(closure)` from the beginning when it is first switched to.
-void begin(fiber& f) noexcept;
-
 }  // namespace gofer::sched

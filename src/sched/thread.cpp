@@ -22,6 +22,7 @@ struct thread_registry {
   arch::spin_lock lock;
   std::vector<thread*> free;
   unsigned made = 0;
+  std::atomic<thread*> newest{nullptr};
 };
 
 thread_registry& registry() {
@@ -56,6 +57,8 @@ thread& register_thread() noexcept {
     } else {
       record = new thread;
       record->index = all.made++;
+      record->next_made = all.newest.load(std::memory_order_relaxed);
+      all.newest.store(record, std::memory_order_release);
       all.free.reserve(all.made);  // so that a thread's end never allocates
     }
   }
@@ -81,6 +84,8 @@ GOFER_OPAQUE unsigned thread_index() noexcept {
   const thread* record = current.load(std::memory_order_acquire);
   return record != nullptr ? record->index : register_thread().index;
 }
+
+thread* first_thread() noexcept { return registry().newest.load(std::memory_order_acquire); }
 
 bool parker::wait(time_point deadline) noexcept {
   std::uint32_t expected = empty;

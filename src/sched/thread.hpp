@@ -36,12 +36,35 @@ struct thread {
   owned<arch::exception_state*> exceptions;  // this thread's slot
   parker sleep;
 
+  // Of plain threads that wait:
+  std::atomic<const char*> waiting_in{nullptr};
+  owned<const void*> waiting_on;
+  owned<std::uint32_t> waiting_since;  // of the runtime's coarse clock
+  owned<bool> waits_for_ever;          // for fibers or other threads, without a limit
+
   // Of worker threads:
   void* scheduler_sp = nullptr;  // the scheduler's context while a fiber runs
   arch::sanitized_stack sanitized;
   bool searching = false;                     // counted in idle_set's searchers
   std::atomic<processor*> assigned{nullptr};  // what a waker gave it to run
   thread* next_spare = nullptr;               // guarded by idle_set's lock
+
+  thread* next_made = nullptr;  // the list of all records
+};
+
+/// The first of all records that were ever made.
+thread* first_thread() noexcept;
+
+/// Notes in a plain thread's record, for reports, that and where it waits.
+class wait_mark {
+ public:
+  wait_mark(thread& t, const char* reason, const void* object, bool for_ever) noexcept;
+  wait_mark(const wait_mark&) = delete;
+  wait_mark& operator=(const wait_mark&) = delete;
+  ~wait_mark() { thread_.waiting_in.store(nullptr, std::memory_order_release); }
+
+ private:
+  thread& thread_;
 };
 
 /// The calling thread's record. Never inlined, and asked for again after every switch: a fiber may resume on another

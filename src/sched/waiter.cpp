@@ -1,3 +1,4 @@
+#include <gofer/detail/arch/asymmetric_fence.hpp>
 #include <gofer/detail/arch/cpu.hpp>
 #include <gofer/detail/sched/waiter.hpp>
 
@@ -25,8 +26,17 @@ class timeout : public timer_entry {
 
 }  // namespace
 
-waiter::waiter(const char* reason) noexcept
-    : fiber_(this_thread().running.get()), thread_(fiber_ == nullptr ? &this_thread() : nullptr), reason_(reason) {}
+waiter::waiter(const char* reason, const void* object, const wait_limit& limit, wakers by) noexcept
+    : waiter(this_thread(), reason, object, limit, by) {}
+
+waiter::waiter(thread& self, const char* reason, const void* object, const wait_limit& limit, wakers by) noexcept
+    : contested_(by != wakers::one_queue || limit.bounded()),
+      by_(by),
+      fiber_(self.running.get()),
+      thread_(fiber_ == nullptr ? &self : nullptr),
+      reason_(reason),
+      object_(object),
+      limit_(limit) {}
 
 void waiter::wake() noexcept {
   fiber* f = fiber_;
@@ -34,7 +44,8 @@ void waiter::wake() noexcept {
     thread_->sleep.signal();
     return;
   }
-  if (f == this_thread().running.get()) {
+  thread& t = this_thread();
+  if (f == t.running.get()) {
     woken_by_itself_ = true;
     return;
   }
@@ -44,17 +55,20 @@ void waiter::wake() noexcept {
     arch::backoff wait;
     while (f->on_thread.load(std::memory_order_acquire)) wait();
   }
+  auto& r = runtime::get();
+  f->waiting_in.store(nullptr, std::memory_order_release);
+  arch::light_fence();  // pairs with the fence in inspection (inspect.cpp): either it sees the store, or we see it
+  if (r.inspected.load(std::memory_order_acquire) == f) [[unlikely]] {
+    for (arch::backoff wait; r.inspected.load(std::memory_order_acquire) == f;) wait();
+  }
   arch::hand_on(f);  // taken up in depart
-  runtime::get().make_runnable(f);
+  r.make_runnable(t, f);
 }
+
+std::uint32_t waiter::block() noexcept { return fiber_ == nullptr ? block_thread() : block_fiber(); }
 
 std::uint32_t waiter::wait() noexcept {
-  return fiber_ == nullptr ? wait_in_thread(no_deadline) : wait_in_fiber(no_deadline);
-}
-
-std::uint32_t waiter::wait(const wait_limit& limit) noexcept {
-  const auto block = [&] { return fiber_ == nullptr ? wait_in_thread(limit.deadline) : wait_in_fiber(limit.deadline); };
-  if (!limit.stop.stop_possible()) return block();
+  if (!limit_.stop.stop_possible()) return block();
   const auto stop = [this] {
     const bool ours = claim(stopped);
     arch::hand_on(this);
@@ -63,34 +77,40 @@ std::uint32_t waiter::wait(const wait_limit& limit) noexcept {
   std::uint32_t outcome = pending;
   {
     // After its destructor no stop request touches this frame.
-    const std::stop_callback<decltype(stop)> on_stop(limit.stop, stop);
+    const std::stop_callback<decltype(stop)> on_stop(limit_.stop, stop);
     outcome = block();
   }
   arch::take_up(this);
   return outcome;
 }
 
-std::uint32_t waiter::wait_in_thread(time_point deadline) noexcept {
+std::uint32_t waiter::block_thread() noexcept {
+  const wait_mark mark(*thread_, reason_, object_, by_ == wakers::one_queue && !limit_.bounded());
   // A claim is always followed by one signal, which this thread always waits for.
-  if (!thread_->sleep.wait(deadline) && !claim(timed_out)) thread_->sleep.wait(no_deadline);
+  if (!thread_->sleep.wait(limit_.deadline) && !claim(timed_out)) thread_->sleep.wait(no_deadline);
   return outcome();
 }
 
-std::uint32_t waiter::wait_in_fiber(time_point deadline) noexcept {
+std::uint32_t waiter::block_fiber() noexcept {
   if (woken_by_itself_) return outcome();
+  fiber& self = *fiber_;
   thread& t = this_thread();
   processor* p = t.proc.get();
+  auto& r = runtime::get();
   if (p != nullptr) p->counters.parks.add(1);
-  if (deadline == no_deadline) {
-    depart(t, *fiber_, departure::park);
+  self.waiting_on.set(object_);
+  self.waiting_since.set(r.coarse_clock.get());
+  self.waiting_in.store(reason_, std::memory_order_release);
+  const departure why = by_ == wakers::kernel ? departure::park_outside : departure::park;
+  if (limit_.deadline == no_deadline) {
+    depart(t, self, why);
     return outcome();
   }
   timeout timer(*this);
-  auto& r = runtime::get();
-  timer_heap& heap = p != nullptr ? p->timers : r.at(t.index % r.processor_count()).timers;
-  const std::int64_t when = to_ns(deadline);
+  timer_heap& heap = r.at((p != nullptr ? p->index : t.index) % r.processor_count()).timers;
+  const std::int64_t when = to_ns(limit_.deadline);
   if (heap.add(timer, when)) r.timer_added(when);
-  depart(t, *fiber_, departure::park);
+  depart(t, self, why);
   if (outcome() != timed_out) timer_heap::cancel(timer);
   return outcome();
 }

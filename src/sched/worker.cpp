@@ -43,7 +43,7 @@ fiber* take_shared(runtime& r, processor& p) noexcept {
   const std::size_t waiting = r.shared.size();
   if (waiting == 0) return nullptr;
   const std::size_t room = run_ring::capacity - p.ring.size();
-  const std::size_t share = waiting / r.processor_count() + 1;
+  const std::size_t share = waiting / r.active_processors() + 1;
   fiber_list taken = r.shared.pop(std::min({share, room + 1, std::size_t{run_ring::capacity / 2}}));
   fiber* first = taken.pop();
   while (fiber* f = taken.pop()) p.ring.push(f);  // nobody else pushes here, so the room is still there
@@ -69,6 +69,8 @@ fiber* next_own(runtime& r, processor& p) noexcept {
   if (p.tick.get() % processor::fairness_interval == 0) {
     poll_network(r);
     expire_timers(r, p.timers);
+    // One other's timers, each time another's: its owner may be gone, or stand still.
+    expire_timers(r, r.at(p.tick.get() / processor::fairness_interval % r.known_processors()).timers);
     if (fiber* f = take_shared(r, p)) return f;
   }
   if (fiber* f = p.pop()) return f;
@@ -80,7 +82,7 @@ fiber* next_own(runtime& r, processor& p) noexcept {
 }
 
 fiber* steal(runtime& r, processor& p) noexcept {
-  const unsigned count = r.processor_count();
+  const unsigned count = r.known_processors();
   const auto first = static_cast<unsigned>(random(p) % count);
   for (unsigned i = 0; i < count; ++i) {
     processor& victim = r.at((first + i) % count);
@@ -97,7 +99,7 @@ fiber* steal(runtime& r, processor& p) noexcept {
 }
 
 fiber* search(runtime& r, thread& t, processor& p) noexcept {
-  const unsigned busy = r.processor_count() - r.idle.idle();
+  const unsigned busy = r.active_processors() - r.idle.idle();
   // At most half of the busy processors search; the others' work is found all the same.
   if (!t.searching && 2 * r.idle.searching.load(std::memory_order_relaxed) >= busy) return nullptr;
   begin_search(r, t);
@@ -193,6 +195,12 @@ void run_worker(runtime& r, processor* first, bool searching) noexcept {
   t.searching = searching;
   while (!r.stopping()) {
     processor* p = t.proc.get();
+    if (p != nullptr && p->surplus && r.one_too_many()) {
+      t.proc.set(nullptr);
+      r.retire(*p);
+      if (end_search(r, t)) r.notify();
+      p = nullptr;
+    }
     fiber* f = p == nullptr ? nullptr : find(r, t, *p);
     if (f != nullptr) {
       run(t, *f);

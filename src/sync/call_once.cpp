@@ -4,13 +4,14 @@ namespace gofer {
 
 bool once_flag::begin() {
   for (;;) {
-    sched::waiter self("call_once");
+    const sched::wait_limit for_ever;
+    sched::waiter self("call_once", this, for_ever);
     sync::wait_node node(self);
     const std::uint64_t state = state_.lock();
     if (state == running) state_.push_back(node);
     state_.unlock(state == never ? running : state);
     if (state != running) return state == never;
-    state_.wait(node, {});  // then look again: the call may have thrown
+    state_.wait(node);  // then look again: the call may have thrown
   }
 }
 

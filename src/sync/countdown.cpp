@@ -36,12 +36,12 @@ void add_to_count(wait_queue& count, std::ptrdiff_t n, const char* below_zero, c
 
 bool wait_for_zero(wait_queue& count, const char* reason, const sched::wait_limit& limit) {
   if (wait_queue::value(count.load()) == 0) return true;
-  sched::waiter self(reason);
+  sched::waiter self(reason, &count, limit);
   wait_node node(self);
   const std::uint64_t left = count.lock();
   if (left != 0) count.push_back(node);
   count.unlock(left);
-  return left == 0 || count.wait(node, limit) == sched::waiter::woken;
+  return left == 0 || count.wait(node) == sched::waiter::woken;
 }
 
 }  // namespace gofer::sync

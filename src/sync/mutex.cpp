@@ -68,7 +68,7 @@ bool mutex::lock_slow(const sched::wait_limit& limit) noexcept {
   bool impatient = false;
   bool passed_over = false;
   for (;;) {
-    sched::waiter self("mutex::lock");
+    sched::waiter self("mutex::lock", this, limit);
     mutex_node node(self);
     node.impatient = impatient;
     {
@@ -96,7 +96,7 @@ bool mutex::lock_slow(const sched::wait_limit& limit) noexcept {
       // It stays locked until we let go of the queue, because unlocking a mutex with a queue needs the queue's lock.
       word_.store(bits(queue) | locked, std::memory_order_release);
     }
-    switch (self.wait(limit)) {
+    switch (self.wait()) {
       case handed_over:
         return true;
       case sched::waiter::woken:

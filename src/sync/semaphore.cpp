@@ -22,7 +22,7 @@ bool semaphore::try_acquire() noexcept {
 
 bool semaphore::acquire(const sched::wait_limit& limit) {
   if (try_acquire()) return true;
-  sched::waiter self("semaphore::acquire");
+  sched::waiter self("semaphore::acquire", this, limit);
   wait_node node(self);
   const std::uint64_t permits = permits_.lock();
   if (permits != 0) {
@@ -31,7 +31,7 @@ bool semaphore::acquire(const sched::wait_limit& limit) {
   }
   permits_.push_back(node);
   permits_.unlock(0);
-  return permits_.wait(node, limit) == sched::waiter::woken;
+  return permits_.wait(node) == sched::waiter::woken;
 }
 
 void semaphore::release(std::ptrdiff_t n, std::ptrdiff_t most) {

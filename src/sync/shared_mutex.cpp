@@ -50,7 +50,7 @@ bool shared_mutex::lock_as_reader(const sched::wait_limit& limit) {
 }
 
 bool shared_mutex::wait_in_line(const char* reason, bool as_writer, const sched::wait_limit& limit) {
-  sched::waiter self(reason);
+  sched::waiter self(reason, this, limit);
   holder_node node(self);
   node.writer = as_writer;
   const std::uint64_t holders = holders_.lock();
@@ -61,7 +61,7 @@ bool shared_mutex::wait_in_line(const char* reason, bool as_writer, const sched:
   }
   holders_.push_back(node);
   holders_.unlock(holders);
-  if (holders_.wait(node, limit) == sched::waiter::woken) return true;
+  if (holders_.wait(node) == sched::waiter::woken) return true;
   // Those behind a writer that gave up may have been waiting for it alone.
   let_in(holders_.lock());
   return false;

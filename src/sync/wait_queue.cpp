@@ -16,8 +16,8 @@ std::uint64_t wait_queue::lock() noexcept {
   }
 }
 
-std::uint32_t wait_queue::wait(wait_node& n, const sched::wait_limit& limit) noexcept {
-  const std::uint32_t outcome = n.who->wait(limit);
+std::uint32_t wait_queue::wait(wait_node& n) noexcept {
+  const std::uint32_t outcome = n.who->wait();
   if (outcome == sched::waiter::woken) return outcome;
   const std::uint64_t value = lock();
   list_.remove(n);

@@ -48,7 +48,7 @@ class channel_base {
   std::size_t capacity() const noexcept { return capacity_; }
 
   /// Waits in `queue` after the lock was given back, and leaves the queue unless a counterpart took the node out.
-  std::uint32_t wait(sync::wait_list& queue, channel_node& node, const sched::wait_limit& limit) noexcept;
+  std::uint32_t wait(sync::wait_list& queue, channel_node& node) noexcept;
 
   arch::spin_lock lock;       // guards all below; `select` takes several, in the order of their addresses
   sync::wait_list receivers;  // not empty only while no value is there

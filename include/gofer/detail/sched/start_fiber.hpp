@@ -11,26 +11,28 @@ namespace gofer::sched {
 
 struct fiber;
 
-/// A fiber with a stack that does not run yet, and room on that stack for its closure.
+/// What a control block holds of a closure, with the alignment 16; larger ones lie in the heap.
+inline constexpr std::size_t closure_room = 144;
+
+/// A fiber that does not run yet, and the room for its closure.
 struct fiber_draft {
   fiber* who;
   void* closure;
 };
 
-/// `stack_size` 0: the runtime's. Throws std::system_error when no stack can be had.
-fiber_draft draft_fiber(std::size_t closure_size, std::size_t alignment, std::size_t stack_size, std::string_view name);
+/// `stack_size` 0: the runtime's. Throws std::system_error when no stack can be had, std::bad_alloc.
+fiber_draft draft_fiber(std::size_t stack_size, std::string_view name);
 void start_fiber(fiber_draft draft, void (*body)(void* closure)) noexcept;
 void discard_fiber(fiber_draft draft) noexcept;
 
-/// Starts `f()` as a fiber, which owns `f`.
+/// Starts `f()` as a fiber, which owns `f`. Inlined always, so that the place it is called from is in user's code.
 template <class F>
-void start(std::size_t stack_size, std::string_view name, F&& f) {
+[[gnu::always_inline]] inline void start(std::size_t stack_size, std::string_view name, F&& f) {
   using closure = std::decay_t<F>;
-  constexpr std::size_t most_on_stack = 4096;
-  if constexpr (sizeof(closure) > most_on_stack) {
+  if constexpr (sizeof(closure) > closure_room || alignof(closure) > 16) {
     start(stack_size, name, [boxed = std::make_unique<closure>(std::forward<F>(f))] { (*boxed)(); });
   } else {
-    const fiber_draft draft = draft_fiber(sizeof(closure), alignof(closure), stack_size, name);
+    const fiber_draft draft = draft_fiber(stack_size, name);
     try {
       new (draft.closure) closure(std::forward<F>(f));
     } catch (...) {

@@ -18,6 +18,15 @@ bool stopped() noexcept;
 struct wait_limit {
   time_point deadline = no_deadline;
   std::stop_token stop = {};
+
+  bool bounded() const noexcept { return deadline != no_deadline || stop.stop_possible(); }
+};
+
+/// Who may end a wait, beside what limits it.
+enum class wakers : std::uint8_t {
+  one_queue,       // whoever takes the waiter out of the one queue that it is in, under that queue's lock
+  several_queues,  // whoever comes first of several
+  kernel,          // likewise, and what happens outside of the program can make it happen
 };
 
 /// The one way to wait in this library. Whoever waits makes a waiter in its own frame, lets others know where it is
@@ -38,13 +47,18 @@ class waiter {
   static constexpr std::uint32_t stopped = 3;
   static constexpr std::uint32_t first_case = 4;
 
-  /// For the calling fiber or thread. `reason` outlives the waiter and says what is waited in: "chan::receive".
-  explicit waiter(const char* reason) noexcept;
+  /// For the calling fiber or thread. `reason` outlives the waiter and says what is waited in, "chan::receive";
+  /// `object` which one; the limit outlives the waiter, too.
+  waiter(const char* reason, const void* object, const wait_limit& limit, wakers by = wakers::one_queue) noexcept;
   waiter(const waiter&) = delete;
   waiter& operator=(const waiter&) = delete;
 
   /// Wins or loses the right to wake this waiter.
   bool claim(std::uint32_t outcome) noexcept {
+    if (!contested_) {  // whoever took it out of its queue is the only one
+      outcome_.store(outcome, std::memory_order_release);
+      return true;
+    }
     std::uint32_t expected = pending;
     return outcome_.compare_exchange_strong(expected, outcome, std::memory_order_acq_rel, std::memory_order_acquire);
   }
@@ -52,24 +66,27 @@ class waiter {
   /// Hands the waiter back to its owner.
   void wake() noexcept;
 
-  /// Blocks the owner until it was claimed and woken; returns the outcome claimed.
+  /// Blocks the owner until it was claimed and woken; returns the outcome claimed: past the limit's deadline
+  /// `timed_out`, on its stop request `stopped`.
   std::uint32_t wait() noexcept;
 
-  /// The same, within a limit: past the deadline the outcome is `timed_out`, on a stop request `stopped`.
-  std::uint32_t wait(const wait_limit& limit) noexcept;
-
   std::uint32_t outcome() const noexcept { return outcome_.load(std::memory_order_acquire); }
-  const char* reason() const noexcept { return reason_; }
 
  private:
-  std::uint32_t wait_in_thread(time_point deadline) noexcept;
-  std::uint32_t wait_in_fiber(time_point deadline) noexcept;
+  waiter(thread& self, const char* reason, const void* object, const wait_limit& limit, wakers by) noexcept;
+  std::uint32_t block() noexcept;
+  std::uint32_t block_thread() noexcept;
+  std::uint32_t block_fiber() noexcept;
 
   std::atomic<std::uint32_t> outcome_{pending};
+  const bool contested_;
+  const wakers by_;
   bool woken_by_itself_ = false;  // a stop that was requested already runs our callback in our own frame
   fiber* const fiber_;            // null: a plain thread waits
   thread* const thread_;
   const char* const reason_;
+  const void* const object_;
+  const wait_limit& limit_;
 };
 
 }  // namespace gofer::sched

@@ -61,7 +61,7 @@ class wait_queue {
   }
 
   /// Without the lock: waits for the node that was pushed. Unless the outcome is `woken` the node has left the list.
-  std::uint32_t wait(wait_node& n, const sched::wait_limit& limit) noexcept;
+  std::uint32_t wait(wait_node& n) noexcept;
 
  private:
   std::atomic<word> word_;
