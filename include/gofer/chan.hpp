@@ -44,22 +44,19 @@ bool send(channel<T>* ch, T& v, const sched::wait_limit& limit) {
     wait_on_nil(limit);
     return false;
   }
-  sched::waiter self("chan::send", ch, limit);
-  channel_node node(self, sched::waiter::woken, &v);
   channel_node* counterpart = nullptr;
-  attempt done{};
-  {
-    const std::scoped_lock hold(ch->lock);
-    done = ch->send_now(v, counterpart);
-    if (done == attempt::would_wait) ch->senders.push_back(node);
-  }
-  if (counterpart != nullptr) counterpart->who->wake();
-  if (done == attempt::done) return true;
+  std::unique_lock hold(ch->lock);
+  const attempt done = ch->send_now(v, counterpart);
   if (done == attempt::would_wait) {
-    if (ch->wait(ch->senders, node) != sched::waiter::woken) return false;
-    if (node.transferred) return true;
+    const waited end = ch->wait("chan::send", ch->senders, &v, limit, hold);
+    if (end.outcome != sched::waiter::woken) return false;
+    if (end.transferred) return true;
+    throw_closed("chan::send");
   }
-  throw_closed("chan::send");
+  hold.unlock();
+  if (counterpart != nullptr) counterpart->who->wake();
+  if (done == attempt::closed) throw_closed("chan::send");
+  return true;
 }
 
 /// Receives into `out`, which it empties first.
@@ -70,21 +67,17 @@ chan_status receive(channel<T>* ch, std::optional<T>& out, const sched::wait_lim
     return outcome == sched::waiter::timed_out ? chan_status::timeout : chan_status::stopped;
   };
   if (ch == nullptr) return gave_up(wait_on_nil(limit));
-  sched::waiter self("chan::receive", ch, limit);
-  channel_node node(self, sched::waiter::woken, &out);
   channel_node* counterpart = nullptr;
-  attempt done{};
-  {
-    const std::scoped_lock hold(ch->lock);
-    done = ch->receive_now(out, counterpart);
-    if (done == attempt::would_wait) ch->receivers.push_back(node);
+  std::unique_lock hold(ch->lock);
+  const attempt done = ch->receive_now(out, counterpart);
+  if (done == attempt::would_wait) {
+    const waited end = ch->wait("chan::receive", ch->receivers, &out, limit, hold);
+    if (end.outcome != sched::waiter::woken) return gave_up(end.outcome);
+    return end.transferred ? chan_status::ok : chan_status::closed;
   }
+  hold.unlock();
   if (counterpart != nullptr) counterpart->who->wake();
-  if (done == attempt::done) return chan_status::ok;
-  if (done == attempt::closed) return chan_status::closed;
-  const std::uint32_t outcome = ch->wait(ch->receivers, node);
-  if (outcome != sched::waiter::woken) return gave_up(outcome);
-  return node.transferred ? chan_status::ok : chan_status::closed;
+  return done == attempt::done ? chan_status::ok : chan_status::closed;
 }
 
 template <class T>

@@ -37,8 +37,8 @@ gofer_switch_context:
         add     sp, sp, #160
         .cfi_adjust_cfa_offset -160
         mov     x0, x2
-        // Not ret: the return predictor remembers the other stack's calls.
-        br      x30
+        // A ret, as on x86-64.
+        ret
         .cfi_endproc
         .size   gofer_switch_context, .-gofer_switch_context
 

@@ -36,7 +36,8 @@
 
 namespace gofer::arch {
 
-/// ThreadSanitizer holds only some thousands of contexts and is slow to make one, so each stays with its stack for ever.
+/// ThreadSanitizer holds only some thousands of contexts and is slow to make one, so each stays with its stack for
+/// ever.
 #if defined(GOFER_TSAN)
 inline constexpr bool contexts_are_kept = true;
 #else

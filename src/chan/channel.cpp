@@ -23,12 +23,17 @@ bool channel_base::close() noexcept {
   return true;
 }
 
-std::uint32_t channel_base::wait(sync::wait_list& queue, channel_node& node) noexcept {
-  const std::uint32_t outcome = node.who->wait();
-  if (outcome == node.claimed_as) return outcome;
-  const std::scoped_lock hold(lock);
+waited channel_base::wait(const char* reason, sync::wait_list& queue, void* slot, const sched::wait_limit& limit,
+                          std::unique_lock<arch::spin_lock>& hold) noexcept {
+  sched::waiter self(reason, this, limit);
+  channel_node node(self, sched::waiter::woken, slot);
+  queue.push_back(node);
+  hold.unlock();
+  const std::uint32_t outcome = self.wait();
+  if (outcome == sched::waiter::woken) return {.outcome = outcome, .transferred = node.transferred};
+  hold.lock();
   queue.remove(node);
-  return outcome;
+  return {.outcome = outcome, .transferred = false};
 }
 
 }  // namespace gofer::channels

@@ -39,11 +39,11 @@ struct alignas(arch::cache_line) processor {
   const unsigned index;
   const bool surplus;  // one that the monitor lets run while others stand still
 
-  owned<unsigned> tick;  // switches so far; standing still tells the monitor that a fiber does not yield
+  owned<unsigned> tick;               // switches so far; standing still tells the monitor that a fiber does not yield
   std::atomic<bool> replaced{false};  // the monitor has let a surplus processor run in the place of this one
   std::atomic<bool> idle{false};      // in idle_set
   owned<unsigned> next_in_a_row;
-  owned<unsigned> operations;  // on sockets since the last switch
+  owned<unsigned> operations;    // on sockets since the last switch
   owned<std::uint64_t> next_id;  // ids are taken from the runtime in blocks
   owned<std::uint64_t> last_id;
   owned<std::uint64_t> random;

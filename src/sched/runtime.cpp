@@ -218,7 +218,10 @@ void runtime::make_runnable_last(thread& t, fiber* f) noexcept {
   processor* p = t.proc.get();
   if (p == nullptr) {
     shared.push(f);
-  } else if (!p->ring.push(f)) {
+    notify();
+    return;
+  }
+  if (!p->ring.push(f)) {
     fiber_list half;  // the ring is full: half of it goes where others find it
     for (std::uint32_t i = 0; i < run_ring::capacity / 2; ++i) {
       if (fiber* old = p->ring.pop()) half.push(old);
@@ -226,7 +229,9 @@ void runtime::make_runnable_last(thread& t, fiber* f) noexcept {
     half.push(f);
     shared.push(half);
   }
-  notify();
+  // No fence before the look: we are awake, and run the fiber ourselves if nobody else comes. One that goes idle just
+  // now may be missed, and hear of it from what is made runnable next or, if we stand still, from the monitor.
+  if (idle.idle() != 0) notify();
 }
 
 void runtime::timer_added(std::int64_t when) noexcept {

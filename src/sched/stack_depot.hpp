@@ -23,7 +23,8 @@ class stack_depot {
   static constexpr unsigned kept_at_processor = 32;
 
   /// Stacks of the class `by_default` are kept at processors, of which there are at most `processors`.
-  stack_depot(unsigned by_default, unsigned processors) noexcept : default_class_(by_default), processors_(processors) {}
+  stack_depot(unsigned by_default, unsigned processors) noexcept
+      : default_class_(by_default), processors_(processors) {}
 
   /// The class of stacks of at least `size` bytes: the binary logarithm of their size, which is at least 16 KiB.
   static unsigned class_of(std::size_t size) noexcept;
@@ -52,9 +53,9 @@ class stack_depot {
 
   struct size_class {
     arch::spin_lock lock;
-    free_list<fiber_stack> warm;       // guarded by lock
-    unsigned fewest_warm = 0;          // since the last trim; guarded by lock
-    std::vector<std::byte*> cold;      // addresses; guarded by lock; has room for every stack that was made
+    free_list<fiber_stack> warm;   // guarded by lock
+    unsigned fewest_warm = 0;      // since the last trim; guarded by lock
+    std::vector<std::byte*> cold;  // addresses; guarded by lock; has room for every stack that was made
     std::atomic<std::size_t> promised{0};
     std::mutex growing;
     std::atomic<std::size_t> made{0};  // changed under growing

@@ -79,14 +79,16 @@ thread& arrive(arch::sanitized_stack& here, fiber* left) noexcept {
   std::abort();
 }
 
-/// Counts a switch; returns the fiber to switch to, or null: the scheduler, which looks at what does not come by itself.
+/// Counts a switch; returns the fiber to switch to, or null: the scheduler, which looks at what does not come by
+/// itself.
 fiber* choose(thread& t) noexcept {
   processor* p = t.proc.get();
   if (p == nullptr) return nullptr;
   p->counters.switches.add(1);
   p->tick.add(1);
   p->operations.set(0);
-  if (p->replaced.load(std::memory_order_relaxed)) [[unlikely]] runtime::get().resume(*p);
+  if (p->replaced.load(std::memory_order_relaxed)) [[unlikely]]
+    runtime::get().resume(*p);
   return p->tick.get() % processor::fairness_interval == 0 ? nullptr : p->pop();
 }
 
@@ -131,7 +133,7 @@ void leave(thread& t, fiber& self, departure why, fiber* to) noexcept {
 }
 
 void run_body(fiber& self) noexcept {
-  arch::take_up(&self);                            // handed on by the block's last user
+  arch::take_up(&self);                           // handed on by the block's last user
   (void)self.id.load(std::memory_order_acquire);  // orders what the starter wrote before the body
   try {
     self.body(self.closure.data());

@@ -26,6 +26,12 @@ struct channel_node : sync::wait_node {
   bool transferred = false;  // false after a claim: the channel was closed
 };
 
+/// How a wait ended.
+struct waited {
+  std::uint32_t outcome;
+  bool transferred;  // a counterpart has given or taken the value; else, if woken, the channel was closed
+};
+
 enum class attempt { done, would_wait, closed };
 
 /// The part that does not depend on the type of the values.
@@ -47,8 +53,9 @@ class channel_base {
   std::size_t size() const noexcept { return count_.load(std::memory_order_acquire); }
   std::size_t capacity() const noexcept { return capacity_; }
 
-  /// Waits in `queue` after the lock was given back, and leaves the queue unless a counterpart took the node out.
-  std::uint32_t wait(sync::wait_list& queue, channel_node& node) noexcept;
+  /// Enters `queue` with the lock, gives the lock back and waits for a counterpart or the end of the limit.
+  waited wait(const char* reason, sync::wait_list& queue, void* slot, const sched::wait_limit& limit,
+              std::unique_lock<arch::spin_lock>& hold) noexcept;
 
   arch::spin_lock lock;       // guards all below; `select` takes several, in the order of their addresses
   sync::wait_list receivers;  // not empty only while no value is there
