@@ -18,6 +18,14 @@ else()
   message(FATAL_ERROR "gofer switches contexts on x86-64 and aarch64; this is ${CMAKE_SYSTEM_PROCESSOR}")
 endif()
 
+# Optional: stacks in reports by libunwind, files and lines by elfutils' libdw.
+option(GOFER_STACKS "Show stacks in reports, where libunwind and libdw are found" ON)
+if(GOFER_STACKS)
+  find_library(GOFER_LIBUNWIND unwind)
+  find_library(GOFER_LIBDW dw)
+  mark_as_advanced(GOFER_LIBUNWIND GOFER_LIBDW)
+endif()
+
 if(PROJECT_IS_TOP_LEVEL)
   set(CMAKE_CXX_EXTENSIONS OFF)
   set(CMAKE_EXPORT_COMPILE_COMMANDS ON)

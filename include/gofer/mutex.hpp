@@ -6,6 +6,7 @@
 #include <stop_token>
 #include <utility>
 
+#include <gofer/detail/sync/lock_watch.hpp>
 #include <gofer/detail/sync/wait_list.hpp>
 
 namespace gofer {
@@ -26,36 +27,37 @@ class mutex {
   constexpr mutex() noexcept = default;
   mutex(const mutex&) = delete;
   mutex& operator=(const mutex&) = delete;
+  ~mutex() { sync::lock_watch::destroyed(this); }
 
   /// Blocks until the mutex is the caller's.
   void lock() {
-    if (!try_lock()) lock_slow({});
+    sync::lock_watch::intends(this);
+    if (!take()) lock_slow({});
+    sync::lock_watch::locked(this);
   }
 
   /// Returns false, without waiting, if somebody has the mutex.
-  bool try_lock() noexcept {
-    std::uintptr_t expected = 0;
-    if (word_.compare_exchange_strong(expected, locked, std::memory_order_acquire, std::memory_order_relaxed)) {
-      return true;
-    }
-    return (expected & locked) == 0 && try_lock_slow();
-  }
+  bool try_lock() noexcept { return sync::lock_watch::locked(this, take()); }
 
   /// Blocks for at most `d`; returns false, leaving nothing behind, if the mutex was not to be had.
   template <class Rep, class Period>
   bool try_lock_for(std::chrono::duration<Rep, Period> d) {
-    return try_lock() || lock_slow({.deadline = sched::deadline_after(d)});
+    return sync::lock_watch::locked(this, take() || lock_slow({.deadline = sched::deadline_after(d)}));
   }
   template <class Clock, class Duration>
   bool try_lock_until(std::chrono::time_point<Clock, Duration> at) {
-    return try_lock() || lock_slow({.deadline = sched::deadline_at(at)});
+    return sync::lock_watch::locked(this, take() || lock_slow({.deadline = sched::deadline_at(at)}));
   }
 
   /// Blocks until the mutex is the caller's (true) or a stop is requested (false).
-  bool lock(std::stop_token stop) { return try_lock() || lock_slow({.stop = std::move(stop)}); }
+  bool lock(std::stop_token stop) {
+    sync::lock_watch::intends(this);
+    return sync::lock_watch::locked(this, take() || lock_slow({.stop = std::move(stop)}));
+  }
 
   /// Gives the mutex up. Aborts if nobody has it.
   void unlock() {
+    sync::lock_watch::unlocks(this);
     std::uintptr_t expected = locked;
     if (!word_.compare_exchange_strong(expected, 0, std::memory_order_release, std::memory_order_relaxed)) {
       unlock_slow();
@@ -69,6 +71,13 @@ class mutex {
   static constexpr std::uintptr_t queue_locked = 2;
   static constexpr std::uintptr_t flags = locked | queue_locked;
 
+  bool take() noexcept {
+    std::uintptr_t expected = 0;
+    if (word_.compare_exchange_strong(expected, locked, std::memory_order_acquire, std::memory_order_relaxed)) {
+      return true;
+    }
+    return (expected & locked) == 0 && try_lock_slow();
+  }
   bool try_lock_slow() noexcept;
   bool lock_slow(const sched::wait_limit& limit) noexcept;
   void unlock_slow() noexcept;

@@ -4,6 +4,7 @@
 #include <stop_token>
 #include <utility>
 
+#include <gofer/detail/sync/lock_watch.hpp>
 #include <gofer/detail/sync/wait_queue.hpp>
 
 namespace gofer {
@@ -16,6 +17,7 @@ namespace gofer {
 class shared_mutex {
  public:
   constexpr shared_mutex() noexcept = default;
+  ~shared_mutex() { sync::lock_watch::destroyed(this); }
 
   /// Blocks until the caller is alone.
   void lock() { lock_exclusive({}); }
@@ -50,6 +52,8 @@ class shared_mutex {
   void unlock_shared();
 
  private:
+  bool take() noexcept;
+  bool take_shared() noexcept;
   bool lock_exclusive(const sched::wait_limit& limit);
   bool lock_as_reader(const sched::wait_limit& limit);
   bool wait_in_line(const char* reason, bool writer, const sched::wait_limit& limit);

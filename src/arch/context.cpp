@@ -1,5 +1,6 @@
 #include "arch/context.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -9,7 +10,7 @@ extern "C" void gofer_begin_context() noexcept;
 
 #if defined(__x86_64__)
 
-void* make_context(std::byte* top, context_entry entry) noexcept {
+GOFER_SWITCH_CODE void* make_context(std::byte* top, context_entry entry) noexcept {
   struct saved {
     std::uint32_t mxcsr;
     std::uint32_t x87_control;
@@ -31,9 +32,18 @@ void* make_context(std::byte* top, context_entry entry) noexcept {
   return at;
 }
 
+saved_registers read_context(const void* saved) noexcept {
+  std::array<std::uintptr_t, 8> word{};  // control words, r15, r14, r13, r12, rbx, rbp, where to go on
+  std::memcpy(word.data(), saved, sizeof(word));
+  return {.pc = word[7],
+          .sp = reinterpret_cast<std::uintptr_t>(saved) + sizeof(word),
+          .frame = word[6],
+          .others = {word[5], word[4], word[3], word[2], word[1]}};
+}
+
 #elif defined(__aarch64__)
 
-void* make_context(std::byte* top, context_entry entry) noexcept {
+GOFER_SWITCH_CODE void* make_context(std::byte* top, context_entry entry) noexcept {
   struct saved {
     context_entry x19;
     void* x20_to_x29[10];
@@ -48,6 +58,14 @@ void* make_context(std::byte* top, context_entry entry) noexcept {
   context.x30 = gofer_begin_context;
   std::memcpy(at, &context, sizeof(context));
   return at;
+}
+
+saved_registers read_context(const void* saved) noexcept {
+  std::array<std::uintptr_t, 12> word{};  // x19 to x28, x29, x30
+  std::memcpy(word.data(), saved, sizeof(word));
+  saved_registers all{.pc = word[11], .sp = reinterpret_cast<std::uintptr_t>(saved) + 160, .frame = word[10]};
+  std::copy_n(word.begin(), 10, all.others.begin());
+  return all;
 }
 
 #else

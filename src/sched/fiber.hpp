@@ -38,7 +38,7 @@ struct alignas(arch::cache_line) fiber {
   owned<std::uint32_t> waiting_since;            // of the runtime's coarse clock
   std::atomic<bool> on_thread{false};            // its context is not saved (yet): it runs, or is just being left
   owned<departure> leaving;
-  std::uint8_t stack_class = 0;       // the binary logarithm of its stack's size
+  owned<std::uint8_t> stack_class;    // the binary logarithm of its stack's size
   owned<std::uint8_t> name_length{};  // 0: the name below means nothing
 
   void (*body)(void* closure) = nullptr;

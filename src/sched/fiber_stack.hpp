@@ -9,8 +9,8 @@ namespace gofer::sched {
 
 /// What is known of a stack; lies at its top.
 struct fiber_stack {
-  std::byte* low = nullptr;  // lowest byte, the guard page
-  std::size_t size = 0;
+  owned<std::byte*> low;  // lowest byte, the guard page
+  owned<std::size_t> size;
   owned<fiber_stack*> link;  // in a list of free stacks
   arch::sanitized_stack sanitized;
 };

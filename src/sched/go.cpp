@@ -42,7 +42,7 @@ fiber_draft draft_fiber(std::size_t stack_size, std::string_view name) {
     throw;
   }
   arch::take_up(f);  // handed on by its last user
-  f->stack_class = static_cast<std::uint8_t>(stack_class);
+  f->stack_class.set(static_cast<std::uint8_t>(stack_class));
   f->set_name(name);
   return {.who = f, .closure = f->closure.data()};
 }
@@ -67,7 +67,7 @@ void start_fiber(fiber_draft draft, void (*body)(void* closure)) noexcept {
 void discard_fiber(fiber_draft draft) noexcept {
   auto& r = runtime::get();
   processor* p = this_thread().proc.get();
-  r.stacks.release(draft.who->stack_class, p);
+  r.stacks.release(draft.who->stack_class.get(), p);
   r.fibers.put(draft.who, p);
 }
 

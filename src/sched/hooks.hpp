@@ -9,9 +9,9 @@ class runtime;
 /// Where the scheduler reaches what lies above it. Set once, before the runtime starts; empty where a program is built
 /// without it.
 struct hooks {
-  /// Everything is idle, and nothing but a thread that the runtime knows nothing of could change that: reports the
-  /// fibers and aborts if there is none. Called by the monitor.
-  std::atomic<void (*)(runtime& r) noexcept> all_idle{nullptr};
+  /// Everything is idle: aborts if that can never change. Returns true if it wants to be asked again, though nothing
+  /// has happened. Called by the monitor.
+  std::atomic<bool (*)(runtime& r) noexcept> all_idle{nullptr};
   /// Somebody asked what all fibers are doing. Called by the monitor.
   std::atomic<void (*)(runtime& r) noexcept> dump{nullptr};
   /// The runtime starts.

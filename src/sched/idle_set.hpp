@@ -49,17 +49,21 @@ class idle_set {
     const std::scoped_lock hold(lock_);
     spare->next_spare = spares_;
     spares_ = spare;
+    spare_count_.fetch_add(1, std::memory_order_relaxed);
   }
 
   /// A worker that sleeps without a processor, or null.
   thread* take_spare() noexcept {
     const std::scoped_lock hold(lock_);
     thread* t = spares_;
-    if (t != nullptr) spares_ = t->next_spare;
+    if (t == nullptr) return nullptr;
+    spares_ = t->next_spare;
+    spare_count_.fetch_sub(1, std::memory_order_relaxed);
     return t;
   }
 
   unsigned idle() const noexcept { return idle_.load(std::memory_order_relaxed); }
+  unsigned spares() const noexcept { return spare_count_.load(std::memory_order_relaxed); }
 
   /// Workers with a processor that look for work. While there is one, publishers need wake nobody: a searcher that
   /// finds something makes another worker search.
@@ -77,6 +81,7 @@ class idle_set {
   processor* processors_ = nullptr;
   thread* spares_ = nullptr;
   std::atomic<unsigned> idle_{0};
+  std::atomic<unsigned> spare_count_{0};
 };
 
 }  // namespace gofer::sched

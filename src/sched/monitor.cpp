@@ -31,6 +31,8 @@ constexpr milliseconds late{2};
 constexpr int idle_looks_before_sleep = 20;
 // Stacks that were not needed for so long give their memory back.
 constexpr seconds between_trims{1};
+// While a thread that ends could leave a deadlock behind, which nothing else would tell of, the monitor looks so often.
+constexpr seconds longest_sleep{10};
 
 }  // namespace
 
@@ -80,14 +82,18 @@ void monitor::run(runtime& r) noexcept {
 /// Everything has been idle for a while: tidies up, then sleeps until it is woken.
 void monitor::fall_asleep(runtime& r) noexcept {
   r.flush_idle();
-  if (auto* all_idle = above.all_idle.load(std::memory_order_acquire)) all_idle(r);
+  std::chrono::nanoseconds pause = between_trims;
   for (bool more = true; more && !r.stopping();) {
     more = r.stacks.trim();
+    auto* all_idle = above.all_idle.load(std::memory_order_acquire);
+    const bool ask_again = all_idle != nullptr && all_idle(r);
+    if (!more && ask_again) pause = std::min<std::chrono::nanoseconds>(2 * pause, longest_sleep);
+    more = more || ask_again;
     // Announce sleep, fence, look again; pairs with the fence that precedes every wake.
     asleep_.store(true, std::memory_order_relaxed);
     arch::full_fence();
     const bool sleeps = r.idle.idle() == r.active_processors() && !r.stopping();
-    const bool woken = !sleeps || sleep_.wait(more ? clock::now() + between_trims : no_deadline);
+    const bool woken = !sleeps || sleep_.wait(more ? clock::now() + pause : no_deadline);
     asleep_.store(false, std::memory_order_relaxed);
     if (woken) return;
   }
@@ -123,7 +129,7 @@ bool monitor::look(runtime& r) noexcept {
 }
 
 /// Returns true if the processor is busy and has not switched since an earlier look.
-bool monitor::stands_still(processor& p, sighting& seen, time_point time) noexcept {
+bool monitor::stands_still(processor& p, observation& seen, time_point time) noexcept {
   const unsigned tick = p.tick.get();
   const bool idle = p.idle.load(std::memory_order_relaxed);
   const bool same = !idle && !seen.idle && tick == seen.tick;

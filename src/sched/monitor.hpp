@@ -31,7 +31,7 @@ class monitor {
 
  private:
   /// What was seen of a processor.
-  struct sighting {
+  struct observation {
     unsigned tick = 0;
     time_point since;  // it has stood there, busy
     bool idle = true;
@@ -39,7 +39,7 @@ class monitor {
 
   void run(runtime& r) noexcept;
   bool look(runtime& r) noexcept;
-  bool stands_still(processor& p, sighting& seen, time_point time) noexcept;
+  bool stands_still(processor& p, observation& seen, time_point time) noexcept;
   bool take_work_of(runtime& r, processor& p) noexcept;
   bool serve_timers(runtime& r, time_point time) noexcept;
   void fall_asleep(runtime& r) noexcept;
@@ -48,8 +48,8 @@ class monitor {
   parker sleep_;
   std::atomic<bool> asleep_{false};
   std::atomic<bool> dump_wanted_{false};
-  std::vector<sighting> seen_;  // by index of the processor
-  run_ring taken_;              // passes what is taken on
+  std::vector<observation> seen_;  // by index of the processor
+  run_ring taken_;                 // passes what is taken on
 };
 
 }  // namespace gofer::sched

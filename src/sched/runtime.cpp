@@ -11,6 +11,7 @@
 
 #include "arch/cpu_quota.hpp"
 #include "arch/stack.hpp"
+#include "sched/hooks.hpp"
 #include "sched/thread.hpp"
 
 namespace gofer::sched {
@@ -118,6 +119,7 @@ runtime& runtime::start() {
     std::abort();
   }
   auto* r = new runtime(chosen);
+  if (auto* start_above = above.start.load(std::memory_order_acquire)) start_above();
   r->watcher.start(*r);
   instance_.store(r, std::memory_order_release);
   pthread_atfork(nullptr, nullptr, [] {

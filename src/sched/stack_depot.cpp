@@ -19,12 +19,12 @@ namespace {
 /// of stacks, within the one page that a parked fiber may hold.
 constexpr std::size_t colors = 16;
 
-fiber_stack* make_stack(std::byte* low, std::size_t size) noexcept {
+GOFER_SWITCH_CODE fiber_stack* make_stack(std::byte* low, std::size_t size) noexcept {
   constexpr std::size_t block = (sizeof(fiber_stack) + arch::cache_line - 1) / arch::cache_line * arch::cache_line;
   const std::size_t color = reinterpret_cast<std::uintptr_t>(low) / size % colors;
   auto* stack = new (low + size - block - color * arch::cache_line) fiber_stack;
-  stack->low = low;
-  stack->size = size;
+  stack->low.set(low);
+  stack->size.set(size);
   stack->sanitized.adopt_stack(low, size);
   return stack;
 }
@@ -133,7 +133,7 @@ fiber_stack* stack_depot::take(unsigned stack_class, processor* p) noexcept {
 }
 
 void stack_depot::put(fiber_stack* stack, processor* p) noexcept {
-  const auto stack_class = static_cast<unsigned>(std::countr_zero(stack->size));
+  const auto stack_class = static_cast<unsigned>(std::countr_zero(stack->size.get()));
   size_class& sized = classes_[stack_class];
   if (p != nullptr && stack_class == default_class_) {
     arch::take_up(&p->free_stacks);
@@ -185,8 +185,8 @@ bool stack_depot::cool_some(size_class& sized) noexcept {
   std::array<std::byte*, at_once> cooled{};
   std::size_t count = 0;
   while (fiber_stack* stack = unneeded.pop()) {
-    std::byte* low = stack->low;
-    const std::size_t size = stack->size;
+    std::byte* low = stack->low.get();
+    const std::size_t size = stack->size.get();
     stack->sanitized.abandon();
     arch::give_back(low, size);
     cooled[count++] = low;

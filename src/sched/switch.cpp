@@ -25,7 +25,7 @@ fiber_stack& stack_of(const fiber& f) noexcept { return *f.stack.load(std::memor
 void recycle(runtime& r, thread& t, fiber& f) noexcept {
   processor* p = t.proc.get();
   f.id.store(0, std::memory_order_relaxed);
-  r.stacks.release(f.stack_class, p);
+  r.stacks.release(f.stack_class.get(), p);
   r.fibers.put(&f, p);
 }
 
@@ -36,9 +36,9 @@ thread& arrive(arch::sanitized_stack& here, fiber* left) noexcept {
     arch::after_switch(here, &t.sanitized);
     return t;
   }
+  (void)left->id.load(std::memory_order_acquire);  // orders what its starter wrote before what is read here
   fiber_stack& its_stack = stack_of(*left);
   arch::after_switch(here, &its_stack.sanitized);
-  (void)left->id.load(std::memory_order_acquire);  // orders what its starter wrote before what is read here
   const departure why = left->leaving.get();
   if (why == departure::finish) {
     auto& r = runtime::get();
@@ -102,9 +102,8 @@ void enter(thread& t, fiber& f) noexcept {
   (void)f.id.load(std::memory_order_acquire);  // as in arrive
   f.on_thread.store(true, std::memory_order_relaxed);
   if (f.stack.load(std::memory_order_relaxed) != nullptr) return;
-  fiber_stack* stack = runtime::get().stacks.take(f.stack_class, t.proc.get());
-  arch::take_up(stack);  // handed on by its last user
-  arch::fresh_stack(stack->sanitized, stack->low, stack->size);
+  fiber_stack* stack = runtime::get().stacks.take(f.stack_class.get(), t.proc.get());
+  arch::fresh_stack(stack->sanitized, stack->low.get(), stack->size.get());
   f.stack.store(stack, std::memory_order_relaxed);
   set_context(f, arch::make_context(reinterpret_cast<std::byte*>(stack), fiber_main));
 }
@@ -161,12 +160,10 @@ void fiber_main(void* left) noexcept {
     }
     fiber_stack& stack = stack_of(*self);
     fiber* next = choose(t);
-    const bool stays = !arch::contexts_are_kept && next != nullptr && next->stack_class == self->stack_class &&
+    const bool stays = !arch::contexts_are_kept && next != nullptr &&
+                       next->stack_class.get() == self->stack_class.get() &&
                        next->stack.load(std::memory_order_relaxed) == nullptr;
-    if (!stays) {
-      arch::hand_on(&stack);
-      leave(t, *self, departure::finish, next);
-    }
+    if (!stays) leave(t, *self, departure::finish, next);
     self->stack.store(nullptr, std::memory_order_relaxed);
     self->on_thread.store(false, std::memory_order_release);
     recycle(r, t, *self);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string>
 
+#include "arch/signal_stack.hpp"
 #include "sched/runtime.hpp"
 #include "sched/switch.hpp"
 
@@ -189,6 +190,7 @@ void sleep(runtime& r, thread& t, processor* p) noexcept {
 }  // namespace
 
 void run_worker(runtime& r, processor* first, bool searching) noexcept {
+  const arch::signal_stack for_handlers;
   thread& t = this_thread();
   pthread_setname_np(pthread_self(), ("gofer-" + std::to_string(t.index)).c_str());
   t.proc.set(first);

@@ -18,7 +18,11 @@ struct holder_node : sync::wait_node {
 
 }  // namespace
 
-bool shared_mutex::try_lock() noexcept {
+bool shared_mutex::try_lock() noexcept { return sync::lock_watch::locked(this, take()); }
+
+bool shared_mutex::try_lock_shared() noexcept { return sync::lock_watch::locked(this, take_shared()); }
+
+bool shared_mutex::take() noexcept {
   wait_queue::word seen = holders_.load(std::memory_order_relaxed);
   while (seen == 0) {  // nobody inside, nobody waiting
     if (holders_.replace(seen, wait_queue::of(writer))) return true;
@@ -26,7 +30,7 @@ bool shared_mutex::try_lock() noexcept {
   return false;
 }
 
-bool shared_mutex::try_lock_shared() noexcept {
+bool shared_mutex::take_shared() noexcept {
   constexpr wait_queue::word in_the_way = wait_queue::of(writer) | wait_queue::waiting;
   arch::backoff wait;
   wait_queue::word seen = holders_.load(std::memory_order_relaxed);
@@ -42,11 +46,13 @@ bool shared_mutex::try_lock_shared() noexcept {
 }
 
 bool shared_mutex::lock_exclusive(const sched::wait_limit& limit) {
-  return try_lock() || wait_in_line("shared_mutex::lock", true, limit);
+  if (limit.deadline == sched::no_deadline) sync::lock_watch::intends(this);
+  return sync::lock_watch::locked(this, take() || wait_in_line("shared_mutex::lock", true, limit));
 }
 
 bool shared_mutex::lock_as_reader(const sched::wait_limit& limit) {
-  return try_lock_shared() || wait_in_line("shared_mutex::lock_shared", false, limit);
+  if (limit.deadline == sched::no_deadline) sync::lock_watch::intends(this);
+  return sync::lock_watch::locked(this, take_shared() || wait_in_line("shared_mutex::lock_shared", false, limit));
 }
 
 bool shared_mutex::wait_in_line(const char* reason, bool as_writer, const sched::wait_limit& limit) {
@@ -84,6 +90,7 @@ void shared_mutex::let_in(std::uint64_t holders) {
 }
 
 void shared_mutex::release(std::uint64_t held, const char* misuse) {
+  sync::lock_watch::unlocks(this);
   arch::backoff wait;
   wait_queue::word seen = holders_.load(std::memory_order_relaxed);
   for (;;) {

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <span>
+
+#include "arch/context.hpp"
+
+namespace gofer::debug {
+
+/// Addresses of a stack's frames, the innermost first. Each but perhaps the first is the address after a call.
+struct call_stack {
+  std::array<const void*, 48> frames{};
+  std::size_t depth = 0;
+
+  std::span<const void* const> all() const noexcept { return {frames.data(), depth}; }
+};
+
+/// True if this was built with libunwind; else there are no stacks to be seen.
+extern const bool can_walk_stacks;
+
+/// The stack of a context that is not running.
+call_stack walk(const arch::saved_registers& from) noexcept;
+
+/// The caller's own.
+call_stack walk_own() noexcept;
+
+/// That of the code that a signal has interrupted; `context` is the handler's third argument.
+call_stack walk_interrupted(void* context) noexcept;
+
+}  // namespace gofer::debug

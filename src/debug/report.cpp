@@ -1,0 +1,168 @@
+#include "debug/report.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+#include "sync/lock_order.hpp"
+
+namespace gofer::debug {
+namespace {
+
+/// "gofer::sched::" or another of our namespaces that are not the user's business.
+bool is_ours_inside(const place& where) noexcept {
+  for (const std::string_view inner : {"gofer::sched::", "gofer::sync::", "gofer::debug::", "gofer::channels::"}) {
+    if (where.function.find(inner) < where.function.find('<')) return true;
+  }
+  return where.function.starts_with("gofer_") || where.file.find("/gofer/detail/sched/") != std::string::npos;
+}
+
+/// Where every fiber begins.
+bool is_beginning(const place& where) noexcept {
+  return where.function.find("::fiber_main(") != std::string::npos ||
+         where.function.find("::run_body(") != std::string::npos;
+}
+
+std::string in_words(std::chrono::milliseconds d) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.1f s", static_cast<double>(d.count()) / 1000);
+  return text;
+}
+
+std::string short_place(const place& where) {
+  return where.file.substr(where.file.rfind('/') + 1) + ":" + std::to_string(where.line);
+}
+
+std::string title(const char* what, std::uint64_t id, std::string_view name) {
+  std::string text = what + (" " + std::to_string(id));
+  if (!name.empty()) ((text += " \"") += name) += '"';
+  return text;
+}
+
+}  // namespace
+
+report& report::operator<<(std::string_view text) {
+  text_ += text;
+  if (text_.size() > 60'000) flush();
+  return *this;
+}
+
+void report::flush() noexcept {
+  for (std::string_view left = text_; !left.empty();) {
+    const auto written = ::write(descriptor_, left.data(), left.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) break;
+    left.remove_prefix(static_cast<std::size_t>(written));
+  }
+  text_.clear();
+}
+
+const std::vector<place>& report::places(const void* address, bool after_call) {
+  auto [at, is_new] = resolved_.try_emplace(address);
+  if (is_new) at->second = resolve(address, after_call);
+  return at->second;
+}
+
+std::string report::first_place(const call_stack& frames) {
+  for (const void* address : frames.all()) {
+    for (const place& where : places(address, true)) {
+      if (where.line != 0 && !is_library(where)) return short_place(where);
+    }
+  }
+  return "";
+}
+
+void report::stack(const call_stack& frames, bool after_call) {
+  unsigned number = 0;
+  unsigned repeated = 0;
+  std::string last;
+  const auto tell_repeated = [&] {
+    if (repeated != 0) *this << "        (" << std::to_string(repeated) << " more of the same)\n";
+    repeated = 0;
+  };
+  for (const void* address : frames.all()) {
+    const std::vector<place>& here = places(address, after_call || address != frames.frames[0]);
+    if (is_beginning(here.back())) break;
+    for (const place& where : here) {
+      if (is_ours_inside(where)) continue;
+      std::string text = where.function.empty() ? "?" : where.function;
+      if (where.line != 0) text += " (" + where.file + ":" + std::to_string(where.line) + ")";
+      if (text == last) {
+        ++repeated;
+        continue;
+      }
+      tell_repeated();
+      char head[16];
+      std::snprintf(head, sizeof(head), "    #%-2u ", number++);
+      *this << head << text << "\n";
+      last = std::move(text);
+    }
+  }
+  tell_repeated();
+}
+
+void report::fiber(const sched::sighting& seen, const call_stack& frames) {
+  *this << title("fiber", seen.id, seen.name());
+  switch (seen.what) {
+    case sched::sighting::state::running:
+      *this << " running";
+      break;
+    case sched::sighting::state::runnable:
+      *this << " ready to run";
+      break;
+    case sched::sighting::state::waiting:
+      *this << " waiting " << in_words(seen.since) << " in " << seen.reason;
+      if (const std::string at = first_place(frames); !at.empty()) *this << " at " << at;
+      break;
+  }
+  if (seen.started_at != nullptr) {
+    for (const place& where : places(seen.started_at, true)) {
+      if (where.line == 0 || is_library(where)) continue;
+      *this << ", started at " << short_place(where);
+      break;
+    }
+  }
+  *this << "\n";
+  if (seen.object != nullptr) {
+    const sync::lock_holder holder = sync::holder_of(seen.object);
+    if (holder.known) {
+      *this << "    for what " << (holder.fiber != 0 ? title("fiber", holder.fiber, holder.name) : "a plain thread")
+            << " holds";
+      call_stack at;
+      at.depth = std::min(holder.depth, at.frames.size());
+      std::copy_n(holder.frames.begin(), at.depth, at.frames.begin());
+      if (const std::string where = first_place(at); !where.empty()) *this << ", locked at " << where;
+      *this << "\n";
+    }
+  }
+  stack(frames);
+  *this << "\n";
+}
+
+void report::thread(const sched::sighting& seen) {
+  *this << title("thread", seen.id, seen.name()) << " waiting " << in_words(seen.since) << " in " << seen.reason
+        << "\n\n";
+}
+
+std::size_t report::everybody(sched::runtime& r) {
+  std::size_t count = 0;
+  r.fibers.for_each([&](const sched::fiber& f) {
+    if (f.id.load(std::memory_order_acquire) == 0) return;
+    sched::sighting seen;
+    call_stack frames;
+    {
+      const sched::inspection inspected(r, f);
+      seen = inspected.seen;
+      if (seen.context != nullptr) frames = walk(arch::read_context(seen.context));
+    }
+    if (seen.id == 0) return;  // it has just finished
+    fiber(seen, frames);
+    ++count;
+  });
+  sched::for_each_waiting_thread(
+      r, [](void* argument, const sched::sighting& seen) { static_cast<report*>(argument)->thread(seen); }, this);
+  return count;
+}
+
+}  // namespace gofer::debug

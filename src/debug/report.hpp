@@ -1,0 +1,44 @@
+#pragma once
+
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "debug/call_stack.hpp"
+#include "debug/symbols.hpp"
+#include "sched/inspect.hpp"
+
+namespace gofer::debug {
+
+/// Writes about fibers to a descriptor, in plain text. Errors of the descriptor are ignored: there is nobody to tell.
+class report {
+ public:
+  explicit report(int descriptor) noexcept : descriptor_(descriptor) {}
+  report(const report&) = delete;
+  report& operator=(const report&) = delete;
+  ~report() { flush(); }
+
+  report& operator<<(std::string_view text);
+
+  /// One block for every fiber, and one for every plain thread that waits for one. Returns how many fibers.
+  std::size_t everybody(sched::runtime& r);
+
+  /// `name (source.cpp:12)` for every frame that is not the library's own business, to the fiber's beginning.
+  void stack(const call_stack& frames, bool after_call = true);
+
+  /// "source.cpp:12" of the first place that is not a library's, or "".
+  std::string first_place(const call_stack& frames);
+
+  void flush() noexcept;
+
+ private:
+  void fiber(const sched::sighting& seen, const call_stack& frames);
+  void thread(const sched::sighting& seen);
+  const std::vector<place>& places(const void* address, bool after_call);
+
+  int descriptor_;
+  std::string text_;
+  std::unordered_map<const void*, std::vector<place>> resolved_;
+};
+
+}  // namespace gofer::debug

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace gofer::debug {
+
+/// A place in the source, as well as it is known: empty strings and line 0 where it is not.
+struct place {
+  std::string function{};
+  std::string file{};
+  int line = 0;
+};
+
+/// The places that a code address stands for: the innermost inlined function first, the real one last; never empty.
+/// `after_call`: the address is one that a call returns to, so the place is that of the call. Allocates; slow at first.
+std::vector<place> resolve(const void* address, bool after_call);
+
+/// True if the function is one of ours or of the standard library, which people rather do not see.
+bool is_library(const place& where) noexcept;
+
+}  // namespace gofer::debug

@@ -1,0 +1,84 @@
+#include "sched/inspect.hpp"
+
+#include <mutex>
+
+#include <gofer/detail/arch/asymmetric_fence.hpp>
+
+namespace gofer::sched {
+namespace {
+
+std::mutex one_at_a_time;  // of those who inspect; held for moments
+
+GOFER_SWITCH_CODE const void* context_of(const fiber& f) noexcept { return f.sp; }
+
+std::chrono::milliseconds since(runtime& r, std::uint32_t then) noexcept {
+  const std::uint32_t ticks = r.read_clock() - then;
+  // The mark may be a moment ahead of a clock that another thread has just read.
+  return static_cast<std::int32_t>(ticks) < 0 ? std::chrono::milliseconds(0) : ticks * runtime::clock_unit;
+}
+
+void describe(const fiber& f, sighting& seen) noexcept {
+  seen.id = f.id.load(std::memory_order_acquire);
+  seen.started_at = f.started_at.get();
+  seen.stack_size = std::size_t{1} << f.stack_class.get();
+  seen.name_length = f.name().copy(seen.name_text.data(), seen.name_text.size());
+}
+
+}  // namespace
+
+inspection::inspection(runtime& r, const fiber& f) noexcept : runtime_(r) {
+  one_at_a_time.lock();
+  r.inspected.store(&f, std::memory_order_relaxed);
+  arch::heavy_fence();  // pairs with the fence in waiter::wake: from here on nobody wakes the fiber
+  seen.reason = f.waiting_in.load(std::memory_order_acquire);
+  const bool on_thread = f.on_thread.load(std::memory_order_acquire);
+  describe(f, seen);
+  if (on_thread) {
+    seen.what = sighting::state::running;
+  } else if (seen.reason == nullptr) {
+    seen.what = sighting::state::runnable;
+  } else {
+    seen.what = sighting::state::waiting;
+    seen.object = f.waiting_on.get();
+    seen.outside = f.leaving.get() == departure::park_outside;
+    seen.since = since(r, f.waiting_since.get());
+    seen.context = context_of(f);
+  }
+}
+
+inspection::~inspection() {
+  runtime_.inspected.store(nullptr, std::memory_order_release);
+  one_at_a_time.unlock();
+}
+
+void for_each_waiting_thread(runtime& r, void (*look)(void* argument, const sighting& seen), void* argument) {
+  for (thread* t = first_thread(); t != nullptr; t = t->next_made) {
+    sighting seen;
+    seen.id = t->index;
+    seen.what = sighting::state::waiting;
+    seen.reason = t->waiting_in.load(std::memory_order_acquire);
+    if (seen.reason == nullptr) continue;
+    seen.object = t->waiting_on.get();
+    seen.for_ever = t->waits_for_ever.get();
+    seen.since = since(r, t->waiting_since.get());
+    look(argument, seen);
+  }
+}
+
+bool running_fiber(sighting& seen, const std::byte*& stack) noexcept {
+  const fiber* f = this_thread().running.get();
+  if (f == nullptr) return false;
+  describe(*f, seen);
+  const fiber_stack* own = f->stack.load(std::memory_order_relaxed);
+  stack = own == nullptr ? nullptr : own->low.get();
+  return stack != nullptr;
+}
+
+bool all_asleep(runtime& r) noexcept {
+  const unsigned sleepers = r.idle.spares() + (r.network.occupied() ? 1U : 0U);
+  return r.idle.idle() == r.active_processors() && r.idle.searching.load(std::memory_order_seq_cst) == 0 &&
+         sleepers == r.workers.load(std::memory_order_acquire) && !r.has_work() &&
+         r.earliest_timer() == timer_heap::never;
+}
+
+}  // namespace gofer::sched

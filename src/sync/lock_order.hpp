@@ -1,0 +1,41 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace gofer::sync {
+
+/// Who has a lock, as far as the lock order is watched.
+struct lock_holder {
+  bool known = false;
+  std::uint64_t fiber = 0;  // 0: a plain thread
+  std::string name;
+  std::array<const void*, 16> frames{};  // where it was locked
+  std::size_t depth = 0;
+};
+lock_holder holder_of(const void* lock);
+
+/// One side of two locks taken in opposite orders.
+struct lock_inversion_side {
+  lock_holder who;  // took `first`, then asked for `second`, where `frames` say
+  const void* first = nullptr;
+  const void* second = nullptr;
+  std::array<const void*, 16> first_frames{};  // where it had taken `first`
+  std::size_t first_depth = 0;
+};
+
+/// Where the watch on the order of locks reaches what lies above it. Set once, early.
+struct lock_order_hooks {
+  /// Fills in the return addresses of the caller's stack; returns how many.
+  std::atomic<std::size_t (*)(const void** frames, std::size_t most) noexcept> capture{nullptr};
+  /// Reports a cycle: `now` is what is being done, `before` an earlier step that makes it one.
+  std::atomic<void (*)(const lock_inversion_side& now, const lock_inversion_side& before)> inversion{nullptr};
+  /// Reports that the caller locks what it has locked already; does not return.
+  std::atomic<void (*)(const lock_holder& holder, const void* lock)> relock{nullptr};
+};
+extern constinit lock_order_hooks lock_order_above;
+
+}  // namespace gofer::sync
