@@ -120,11 +120,11 @@ template <class T, class Self>
 class sending {
  public:
   /// Blocks until a receiver or the buffer has taken `v`. Throws channel_closed if the channel is or gets closed.
-  void send(T v) { channels::send(channel(), v, {}); }
+  void send(T v) const { channels::send(channel(), v, {}); }
 
   /// False: it would have to wait, and `v` is untouched. Throws channel_closed.
-  bool try_send(T&& v) { return channels::try_send(channel(), v); }
-  bool try_send(const T& v)
+  bool try_send(T&& v) const { return channels::try_send(channel(), v); }
+  bool try_send(const T& v) const
     requires std::copy_constructible<T>
   {
     T copy(v);
@@ -133,18 +133,18 @@ class sending {
 
   /// False: the time was up or a stop requested first, and `v` is untouched. Throw channel_closed.
   template <class Rep, class Period>
-  bool send_for(T&& v, std::chrono::duration<Rep, Period> d) {
+  bool send_for(T&& v, std::chrono::duration<Rep, Period> d) const {
     return channels::send(channel(), v, {.deadline = sched::deadline_after(d)});
   }
   template <class Clock, class Duration>
-  bool send_until(T&& v, std::chrono::time_point<Clock, Duration> at) {
+  bool send_until(T&& v, std::chrono::time_point<Clock, Duration> at) const {
     return channels::send(channel(), v, {.deadline = sched::deadline_at(at)});
   }
-  bool send(T&& v, std::stop_token stop) { return channels::send(channel(), v, {.stop = std::move(stop)}); }
+  bool send(T&& v, std::stop_token stop) const { return channels::send(channel(), v, {.stop = std::move(stop)}); }
 
   /// Says that nothing more will be sent: waiting receivers and those to come get what is in the buffer and then
   /// "closed", waiting senders channel_closed. Throws channel_closed if it was closed before, std::logic_error on nil.
-  void close() {
+  void close() const {
     if (channel() == nullptr) throw std::logic_error("chan::close: the channel is nil");
     if (!channel()->close()) throw_closed("chan::close");
   }
@@ -158,23 +158,23 @@ template <class T, class Self>
 class receiving {
  public:
   /// Blocks until a value comes. Empty: the channel is closed, and all that was sent has been received.
-  std::optional<T> receive() {
+  std::optional<T> receive() const {
     std::optional<T> out;
     channels::receive(channel(), out, {});
     return out;
   }
 
   /// These leave `out` empty unless they return `ok`.
-  chan_status try_receive(std::optional<T>& out) { return channels::try_receive(channel(), out); }
+  chan_status try_receive(std::optional<T>& out) const { return channels::try_receive(channel(), out); }
   template <class Rep, class Period>
-  chan_status receive_for(std::optional<T>& out, std::chrono::duration<Rep, Period> d) {
+  chan_status receive_for(std::optional<T>& out, std::chrono::duration<Rep, Period> d) const {
     return channels::receive(channel(), out, {.deadline = sched::deadline_after(d)});
   }
   template <class Clock, class Duration>
-  chan_status receive_until(std::optional<T>& out, std::chrono::time_point<Clock, Duration> at) {
+  chan_status receive_until(std::optional<T>& out, std::chrono::time_point<Clock, Duration> at) const {
     return channels::receive(channel(), out, {.deadline = sched::deadline_at(at)});
   }
-  chan_status receive(std::optional<T>& out, std::stop_token stop) {
+  chan_status receive(std::optional<T>& out, std::stop_token stop) const {
     return channels::receive(channel(), out, {.stop = std::move(stop)});
   }
 
@@ -200,7 +200,7 @@ class receiving {
     channel_ref<T> ref_;
     mutable std::optional<T> value_;
   };
-  iterator begin() { return iterator(static_cast<const Self&>(*this).ref()); }
+  iterator begin() const { return iterator(static_cast<const Self&>(*this).ref()); }
   std::default_sentinel_t end() const noexcept { return {}; }
 
  private:
@@ -222,10 +222,11 @@ class observing {
 
 }  // namespace channels
 
-/// A queue of values between fibers and threads, Go's chan. A handle: copies are the same channel.
+/// A queue of values between fibers and threads, Go's chan. A handle: copies are the same channel, and a const one can
+/// do what others can.
 ///
 ///     gofer::chan<int> squares;
-///     gofer::go([=]() mutable {
+///     gofer::go([=] {
 ///       for (int i = 1; i <= 3; ++i) squares.send(i * i);
 ///       squares.close();
 ///     });

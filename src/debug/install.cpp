@@ -64,16 +64,18 @@ void start() noexcept {
 void dump(int fd) {
   static std::mutex one_at_a_time;
   const std::scoped_lock hold(one_at_a_time);
-  report out(fd);
-  sched::runtime* r = sched::runtime::if_started();
-  if (r == nullptr) {
-    out << "gofer: no fiber has been started\n";
-    return;
-  }
-  out << "gofer: what all fibers are doing\n\n";
-  const std::size_t count = out.everybody(*r);
-  out << "gofer: " << std::to_string(count) << " fibers\n";
-  if (!can_walk_stacks) out << "gofer: built without libunwind, hence without stacks\n";
+  on_large_stack([fd] {
+    report out(fd);
+    sched::runtime* r = sched::runtime::if_started();
+    if (r == nullptr) {
+      out << "gofer: no fiber has been started\n";
+      return;
+    }
+    out << "gofer: what all fibers are doing\n\n";
+    const std::size_t count = out.everybody(*r);
+    out << "gofer: " << std::to_string(count) << " fibers\n";
+    if (!can_walk_stacks) out << "gofer: built without libunwind, hence without stacks\n";
+  });
 }
 
 }  // namespace gofer::debug

@@ -47,24 +47,27 @@ void describe(report& out, const sync::lock_inversion_side& side) {
 }
 
 void report_inversion(const sync::lock_inversion_side& now, const sync::lock_inversion_side& before) {
-  report out(STDERR_FILENO);
-  out << "gofer: two locks are taken in opposite orders, which is a deadlock waiting to happen; take them always in "
-         "the "
-         "same order, or both at once with std::scoped_lock\n";
-  describe(out, now);
-  out << "earlier ";
-  describe(out, before);
+  on_large_stack([&] {
+    report out(STDERR_FILENO);
+    out << "gofer: two locks are taken in opposite orders, which is a deadlock waiting to happen; take them always in "
+           "the "
+           "same order, or both at once with std::scoped_lock\n";
+    describe(out, now);
+    out << "earlier ";
+    describe(out, before);
+  });
 }
 
 void report_relock(const sync::lock_holder& holder, const void* lock) {
-  {
+  const call_stack here = walk_own();
+  on_large_stack([&] {
     report out(STDERR_FILENO);
     out << "gofer: " << title(holder) << " locks " << address(lock)
         << " again while it has it, and would wait for itself for ever; it locked it here:\n";
     out.stack(as_stack(holder.frames, holder.depth));
     out << "  and asks for it again here:\n";
-    out.stack(walk_own());
-  }
+    out.stack(here);
+  });
   std::abort();
 }
 

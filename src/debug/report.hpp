@@ -1,14 +1,25 @@
 #pragma once
 
+#include <functional>
 #include <string>
+#include <thread>
 #include <unordered_map>
 #include <vector>
+
+#include <gofer/go.hpp>
 
 #include "debug/call_stack.hpp"
 #include "debug/symbols.hpp"
 #include "sched/inspect.hpp"
 
 namespace gofer::debug {
+
+/// Calls `write()`, which writes a report, on a stack that is large enough for it: libdw wants more than fibers have.
+template <class F>
+void on_large_stack(F&& write) {
+  if (this_fiber::id() == 0) return write();
+  std::thread(std::ref(write)).join();
+}
 
 /// Writes about fibers to a descriptor, in plain text. Errors of the descriptor are ignored: there is nobody to tell.
 class report {

@@ -43,6 +43,7 @@ inspection::inspection(runtime& r, const fiber& f) noexcept : runtime_(r) {
     seen.outside = f.leaving.get() == departure::park_outside;
     seen.since = since(r, f.waiting_since.get());
     seen.context = context_of(f);
+    arch::take_up(&f);  // handed on when it began to wait
   }
 }
 

@@ -33,7 +33,7 @@ GOFER_SWITCH_CODE fiber_stack* make_stack(std::byte* low, std::size_t size) noex
 
 unsigned stack_depot::class_of(std::size_t size) noexcept {
   constexpr std::size_t least = std::size_t{16} * 1024;
-  constexpr std::size_t most = std::size_t{1} << 40;
+  constexpr std::size_t most = std::size_t{1} << 47;  // more than there can be
   return static_cast<unsigned>(std::bit_width(std::bit_ceil(std::clamp(size, least, most))) - 1);
 }
 

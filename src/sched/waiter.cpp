@@ -101,6 +101,7 @@ std::uint32_t waiter::block_fiber() noexcept {
   self.waiting_on.set(object_);
   self.waiting_since.set(r.coarse_clock.get());
   self.waiting_in.store(reason_, std::memory_order_release);
+  arch::hand_on(&self);  // to who walks this stack
   const departure why = by_ == wakers::kernel ? departure::park_outside : departure::park;
   if (limit_.deadline == no_deadline) {
     depart(t, self, why);

@@ -1,0 +1,343 @@
+#include <gofer/debug.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <latch>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+#include <thread>
+
+#include <gofer/gofer.hpp>
+
+#include "debug/call_stack.hpp"
+#include "sched/runtime.hpp"
+#include "support/callers.hpp"
+#include "support/child_output.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ContainsRegex;
+using testing::HasSubstr;
+using testing::Not;
+
+#if defined(__SANITIZE_THREAD__)
+constexpr bool tsan = true;  // it has a thread of its own, which could be anybody's
+#else
+constexpr bool tsan = false;
+#endif
+
+/// What `write(descriptor)` writes.
+template <class F>
+std::string written(F&& write) {
+  std::array<int, 2> ends{};
+  EXPECT_EQ(pipe(ends.data()), 0);
+  std::string all;
+  std::jthread reader([&] {
+    std::array<char, 4096> part{};
+    for (ssize_t got = 0; (got = read(ends[0], part.data(), part.size())) > 0;) {
+      all.append(part.data(), static_cast<std::size_t>(got));
+    }
+  });
+  write(ends[1]);
+  close(ends[1]);
+  reader.join();
+  close(ends[0]);
+  return all;
+}
+
+template <class F>
+void wait_until(F&& holds) {
+  while (!holds()) std::this_thread::sleep_for(1ms);
+}
+
+TEST(Dump, SaysThatThereAreNoFibers) {
+  if (gofer::stats().processors != 0) GTEST_SKIP() << "the runtime has been started by another test in this process";
+  EXPECT_EQ(written([](int fd) { gofer::debug::dump(fd); }), "gofer: no fiber has been started\n");
+}
+
+[[gnu::noinline]] void wait_here(gofer::latch& gate) {
+  gate.wait();
+  asm volatile("");  // no tail call
+}
+
+TEST(Dump, ShowsWhatFibersDo) {
+  gofer::latch gate(1);
+  std::latch computing(1);
+  std::atomic<bool> stop{false};
+  gofer::wait_group all;
+  all.go([&] {
+    gofer::this_fiber::set_name("waits");
+    wait_here(gate);
+  });
+  all.go([&] {
+    gofer::this_fiber::set_name("computes");
+    computing.count_down();
+    while (!stop) {
+    }
+  });
+  computing.wait();
+  wait_until([] { return gofer::stats().parked >= 1; });
+  std::this_thread::sleep_for(120ms);
+  const std::string seen = written([](int fd) { gofer::debug::dump(fd); });
+  EXPECT_THAT(seen, ContainsRegex("fiber [0-9]+ \"waits\" waiting 0\\.[1-9] s in latch::wait"));
+  EXPECT_THAT(seen, ContainsRegex("fiber [0-9]+ \"computes\" running"));
+  EXPECT_THAT(seen, HasSubstr("gofer: 2 fibers"));
+  if (gofer::debug::can_walk_stacks) {
+    EXPECT_THAT(seen, HasSubstr("wait_here"));
+  }
+  stop = true;
+  gate.count_down();
+  all.wait();
+}
+
+// Fibers are woken, start and finish all the time while they are looked at.
+TEST(DumpStress, OfFibersThatComeAndGo) {
+  std::atomic<bool> stop{false};
+  gofer::wait_group all;
+  for (int i = 0; i < 20; ++i) {
+    all.go([&] {
+      while (!stop) {
+        gofer::chan<int> ch;
+        gofer::go([ch] { ch.send(1); });
+        EXPECT_EQ(ch.receive(), 1);
+        gofer::sleep_for(10us);
+      }
+    });
+  }
+  for (int i = 0; i < test::times(100); ++i) {
+    EXPECT_THAT(written([](int fd) { gofer::debug::dump(fd); }), HasSubstr("fibers\n"));
+  }
+  stop = true;
+  all.wait();
+}
+
+TEST(Dump, IsWrittenOnSigquitAndTheProgramGoesOn) {
+  if (!test::is_child()) {
+    const auto end = test::run_again(test::this_test());
+    EXPECT_TRUE(end.exited_with(0)) << end.output;
+    EXPECT_THAT(end.output, ContainsRegex("fiber [0-9]+ \"sleeper\" waiting [0-9.]+ s in sleep"));
+    return;
+  }
+  gofer::go({.name = "sleeper"}, [] { gofer::sleep_for(1h); });
+  wait_until([] { return gofer::stats().parked == 1; });
+  raise(SIGQUIT);
+  std::this_thread::sleep_for(300ms);
+}
+
+class Deadlock : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (tsan) GTEST_SKIP() << "ThreadSanitizer has a thread of its own, which could be anybody's";
+  }
+};
+
+TEST_F(Deadlock, IsReportedWithWhoWaitsForWhat) {
+  if (!test::is_child()) {
+    for (const char* watch : {"GOFER_LOCK_ORDER=0", "GOFER_LOCK_ORDER=1"}) {
+      const auto end = test::run_again(test::this_test(), watch);
+      EXPECT_TRUE(end.aborted()) << end.output;
+      EXPECT_THAT(end.output, HasSubstr("gofer: all fibers are asleep: deadlock\n\n"));
+      EXPECT_THAT(end.output, ContainsRegex("fiber [0-9]+ \"indexer\" waiting [0-9.]+ s in mutex::lock"));
+      EXPECT_THAT(end.output, ContainsRegex("thread [0-9]+ waiting [0-9.]+ s in wait_group::wait"));
+      if (std::string(watch).ends_with("1")) {
+        EXPECT_THAT(end.output, ContainsRegex("for what fiber [0-9]+ \"other\" holds"));
+      } else {
+        EXPECT_THAT(end.output, HasSubstr("run with GOFER_LOCK_ORDER=1"));
+      }
+    }
+    return;
+  }
+  gofer::mutex a;
+  gofer::mutex b;
+  gofer::latch both(2);
+  gofer::wait_group all;
+  const auto lock = [&](const char* name, gofer::mutex& first, gofer::mutex& second) {
+    gofer::this_fiber::set_name(name);
+    const std::scoped_lock hold(first);
+    both.arrive_and_wait();
+    second.lock();
+  };
+  all.go([&] { lock("indexer", a, b); });
+  all.go([&] { lock("other", b, a); });
+  all.wait();
+}
+
+TEST_F(Deadlock, OfPlainThreadsAloneIsReportedToo) {
+  if (!test::is_child()) {
+    const auto end = test::run_again(test::this_test());
+    EXPECT_TRUE(end.aborted()) << end.output;
+    EXPECT_THAT(end.output, ContainsRegex("thread [0-9]+ waiting [0-9.]+ s in chan::receive"));
+    return;
+  }
+  gofer::run([] {});
+  const gofer::chan<int> ch;
+  ch.receive();
+}
+
+// The rest would be deadlocks but for one thing that can end them.
+class NoDeadlock : public Deadlock {
+ protected:
+  /// The child goes on for longer than a deadlock takes to be found, and is not aborted.
+  void expect_quiet() {
+    const auto end = test::run_again(test::this_test());
+    EXPECT_TRUE(end.exited_with(0)) << end.output;
+    EXPECT_EQ(end.output, "");
+  }
+  static constexpr auto long_enough = 1500ms;
+};
+
+TEST_F(NoDeadlock, WhileAThreadCouldWakeAFiber) {
+  if (!test::is_child()) return expect_quiet();
+  gofer::chan<int> ch;
+  std::jthread other([&] {
+    std::this_thread::sleep_for(long_enough);
+    ch.send(1);
+  });
+  EXPECT_EQ(gofer::run([&] { return ch.receive(); }), 1);
+}
+
+TEST_F(NoDeadlock, WhileATimerIsSet) {
+  if (!test::is_child()) return expect_quiet();
+  gofer::chan<int> ch;
+  gofer::timer alarm(long_enough, [&] { ch.send(1); });
+  EXPECT_EQ(gofer::run([&] { return ch.receive(); }), 1);
+}
+
+TEST_F(NoDeadlock, WhileAFiberBlocksItsThread) {
+  if (!test::is_child()) return expect_quiet();
+  gofer::chan<int> ch;
+  gofer::go([&] {
+    gofer::blocking([] { std::this_thread::sleep_for(long_enough); });
+    ch.send(1);
+  });
+  EXPECT_EQ(gofer::run([&] { return ch.receive(); }), 1);
+}
+
+TEST_F(NoDeadlock, WhileASignalIsWaitedFor) {
+  if (!test::is_child()) return expect_quiet();
+  auto signals = gofer::notify_signals({SIGALRM});
+  alarm(2);
+  EXPECT_EQ(gofer::run([&] { return signals.receive(); }), SIGALRM);
+}
+
+TEST_F(NoDeadlock, WhileASocketIsWaitedFor) {
+  if (!test::is_child()) return expect_quiet();
+  std::array<int, 2> ends{};
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()), 0);
+  if (fork() == 0) {  // not a thread of this process
+    usleep(1'500'000);
+    [[maybe_unused]] const auto written = write(ends[1], "x", 1);
+    _exit(0);
+  }
+  auto& network = gofer::sched::runtime::get().network;
+  auto* record = network.open(ends[0]);
+  gofer::run([&] {
+    char byte = 0;
+    while (read(ends[0], &byte, 1) < 0) record->readable.wait("test", {});
+    EXPECT_EQ(byte, 'x');
+  });
+}
+
+TEST(LockOrder, AnInversionThatDidNotHangIsReportedOnceWithBothStacks) {
+  if (!test::is_child()) {
+    const auto end = test::run_again(test::this_test(), "GOFER_LOCK_ORDER=1");
+    EXPECT_TRUE(end.exited_with(0)) << end.output;
+    const std::string what = "two locks are taken in opposite orders";
+    EXPECT_THAT(end.output, HasSubstr(what));
+    EXPECT_EQ(end.output.find(what), end.output.rfind(what)) << end.output;
+    EXPECT_THAT(end.output, ContainsRegex("fiber [0-9]+ \"one\" locked 0x"));
+    EXPECT_THAT(end.output, ContainsRegex("fiber [0-9]+ \"two\" locked 0x"));
+    EXPECT_EQ(test::run_again(test::this_test(), "GOFER_LOCK_ORDER=0").output, "");
+    return;
+  }
+  gofer::mutex a;
+  gofer::shared_mutex b;
+  gofer::run([&] {
+    gofer::this_fiber::set_name("one");
+    const std::scoped_lock first(a);
+    const std::shared_lock second(b);
+  });
+  for (int i = 0; i < 3; ++i) {
+    gofer::run([&] {
+      gofer::this_fiber::set_name("two");
+      const std::scoped_lock first(b);
+      const std::scoped_lock second(a);
+    });
+  }
+}
+
+TEST(LockOrder, TheSameOrderEverywhereAndLocksThatCannotHangAreNot) {
+  if (!test::is_child()) {
+    EXPECT_EQ(test::run_again(test::this_test(), "GOFER_LOCK_ORDER=1").output, "");
+    return;
+  }
+  for (int i = 0; i < 3; ++i) {
+    gofer::mutex a;
+    gofer::mutex b;
+    gofer::run([&] {
+      const std::scoped_lock first(a);
+      const std::scoped_lock second(b);
+    });
+    gofer::run([&] { const std::scoped_lock together(b, a); });
+    gofer::run([&] {
+      const std::scoped_lock first(b);
+      EXPECT_TRUE(a.try_lock_for(1s));
+      a.unlock();
+    });
+  }
+}
+
+TEST(LockOrder, LockingTwiceAbortsAndSaysSo) {
+  if (!test::is_child()) {
+    const auto end = test::run_again(test::this_test(), "GOFER_LOCK_ORDER=1");
+    EXPECT_TRUE(end.aborted());
+    EXPECT_THAT(end.output, ContainsRegex("fiber [0-9]+ \"main\" locks 0x[0-9a-f]+ again while it has it"));
+    return;
+  }
+  gofer::mutex m;
+  gofer::run([&] {
+    m.lock();
+    m.lock();
+  });
+}
+
+[[gnu::noinline]] int deeper(int n) {  // NOLINT(misc-no-recursion)
+  volatile char some[256];
+  some[0] = static_cast<char>(n);
+  return n == 0 ? 0 : deeper(n + 1) + some[0];
+}
+
+TEST(Overflow, IsReportedByName) {
+  if (!test::is_child()) {
+    const auto end = test::run_again(test::this_test());
+    EXPECT_TRUE(end.aborted()) << end.output;
+    EXPECT_THAT(end.output, ContainsRegex("the stack of fiber [0-9]+ \"deep\" has overflowed its 64 KiB"));
+    if (gofer::debug::can_walk_stacks) {
+      EXPECT_THAT(end.output, HasSubstr("deeper"));
+    }
+    return;
+  }
+  gofer::go({.name = "deep", .stack_size = 64 * 1024}, [] { deeper(1); });
+  std::this_thread::sleep_for(10s);
+}
+
+TEST(Overflow, OtherFaultsAreLeftToWhoHandledThem) {
+  if (!test::is_child()) {
+    const auto end = test::run_again(test::this_test());
+    EXPECT_TRUE(end.exited_with(7)) << end.output;
+    EXPECT_THAT(end.output, Not(HasSubstr("overflowed")));
+    return;
+  }
+  signal(SIGSEGV, [](int) { _exit(7); });
+  gofer::run([] { raise(SIGSEGV); });
+}
+
+}  // namespace

@@ -1,0 +1,241 @@
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <latch>
+#include <thread>
+#include <vector>
+
+#include <gofer/chan.hpp>
+#include <gofer/go.hpp>
+#include <gofer/runtime.hpp>
+#include <gofer/wait_group.hpp>
+
+#include "sched/runtime.hpp"
+#include "support/callers.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::steady_clock;
+
+/// Computes until told to stop.
+void compute(const std::atomic<bool>& stop) {
+  while (!stop.load(std::memory_order_relaxed)) {
+  }
+}
+
+/// The longest time that a fiber which sleeps for a millisecond at a time was late by.
+steady_clock::duration longest_delay(std::chrono::milliseconds watched) {
+  steady_clock::duration longest{0};
+  const auto end = steady_clock::now() + watched;
+  while (steady_clock::now() < end) {
+    const auto before = steady_clock::now();
+    gofer::sleep_for(1ms);
+    longest = std::max(longest, steady_clock::now() - before - 1ms);
+  }
+  return longest;
+}
+
+/// "About 20 ms", and what this machine's own scheduler may add when its cores are all busy.
+constexpr auto bound = test::sanitized ? 400ms : 60ms;
+
+class Starvation : public testing::TestWithParam<unsigned> {
+ protected:
+  void SetUp() override {
+    if (gofer::stats().processors != 0) GTEST_SKIP() << "the runtime has been started by another test in this process";
+    gofer::configure({.processors = GetParam()});
+  }
+  void TearDown() override {
+    stop_ = true;
+    all_.wait();
+  }
+
+  std::atomic<bool> stop_{false};
+  gofer::wait_group all_;
+};
+
+TEST_P(Starvation, AFiberThatComputesDelaysNoTimer) {
+  for (unsigned i = 0; i < GetParam(); ++i) all_.go([&] { compute(stop_); });
+  EXPECT_LT(gofer::run([] { return longest_delay(500ms); }), bound);
+  EXPECT_GE(gofer::stats().surplus_processors, 1U);
+}
+
+TEST_P(Starvation, NorDoesOneThatBlocksItsThread) {
+  for (unsigned i = 0; i < GetParam(); ++i) {
+    all_.go([&] {
+      while (!stop_) usleep(100'000);  // a system call of which the runtime knows nothing
+    });
+  }
+  EXPECT_LT(gofer::run([] { return longest_delay(500ms); }), bound);
+}
+
+TEST_P(Starvation, WhatAFiberMadeRunnableBeforeItComputesIsNotKept) {
+  gofer::wait_group others;
+  for (unsigned i = 0; i < GetParam(); ++i) {
+    all_.go([&] {
+      for (int k = 0; k < 10; ++k) others.go([] {});  // in the ring
+      gofer::chan<int> ch;
+      others.go([ch] { EXPECT_EQ(ch.receive(), 1); });
+      gofer::yield();
+      ch.send(1);  // in the next slot
+      compute(stop_);
+    });
+  }
+  std::this_thread::sleep_for(1ms);
+  const auto before = steady_clock::now();
+  others.wait();
+  EXPECT_LT(steady_clock::now() - before, bound);
+}
+
+TEST_P(Starvation, SocketsAreServedWhileAllProcessorsCompute) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(pipe2(ends.data(), O_NONBLOCK), 0);
+  auto& network = gofer::sched::runtime::get().network;
+  auto* record = network.open(ends[0]);
+  gofer::chan<steady_clock::time_point> arrived(1);
+  std::latch waits(1);
+  all_.go([&] {
+    char byte = 0;
+    waits.count_down();
+    for (int i = 0; i < 20; ++i) {
+      while (read(ends[0], &byte, 1) < 0) record->readable.wait("test", {});
+      arrived.send(steady_clock::now());
+    }
+  });
+  waits.wait();
+  for (unsigned i = 0; i < GetParam(); ++i) all_.go([&] { compute(stop_); });
+  std::this_thread::sleep_for(5ms);
+  for (int i = 0; i < 20; ++i) {
+    const auto sent = steady_clock::now();
+    ASSERT_EQ(write(ends[1], "x", 1), 1);
+    EXPECT_LT(arrived.receive().value() - sent, bound);
+  }
+  network.close(ends[0], record);
+  close(ends[0]);
+  close(ends[1]);
+}
+
+TEST_P(Starvation, APairThatWakesEachOtherLetsOthersRun) {
+  for (unsigned i = 0; i < GetParam(); ++i) {
+    gofer::chan<int> there;
+    gofer::chan<int> back;
+    all_.go([=, this] {
+      while (!stop_) {
+        there.send(1);
+        back.receive();
+      }
+      there.close();
+    });
+    all_.go([=] {
+      while (there.receive()) back.send(1);
+    });
+  }
+  std::atomic<int> turns{0};
+  all_.go([&] {
+    while (!stop_) {
+      ++turns;
+      gofer::yield();
+    }
+  });
+  std::this_thread::sleep_for(100ms);
+  EXPECT_GT(turns, 100);
+}
+
+TEST_P(Starvation, SurplusProcessorsRetire) {
+  for (unsigned i = 0; i < GetParam() + 2; ++i) all_.go([&] { compute(stop_); });
+  gofer::run([] { longest_delay(100ms); });
+  EXPECT_GE(gofer::stats().surplus_processors, 1U);
+  stop_ = true;
+  all_.wait();
+  const auto end = steady_clock::now() + 5s;
+  while (gofer::stats().surplus_processors != 0 && steady_clock::now() < end) {
+    gofer::run([] { gofer::sleep_for(1ms); });
+  }
+  EXPECT_EQ(gofer::stats().surplus_processors, 0U);
+}
+
+INSTANTIATE_TEST_SUITE_P(With, Starvation, testing::Values(1U, 2U),
+                         [](const auto& of) { return std::to_string(of.param) + "Processors"; });
+
+TEST(SurplusProcessors, AreBounded) {
+  if (gofer::stats().processors != 0) GTEST_SKIP() << "the runtime has been started by another test in this process";
+  gofer::configure({.processors = 1, .surplus_processors = 2});
+  std::atomic<bool> stop{false};
+  std::atomic<int> computing{0};
+  gofer::wait_group all;
+  for (int i = 0; i < 6; ++i) {
+    all.go([&] {
+      ++computing;
+      compute(stop);
+    });
+  }
+  std::this_thread::sleep_for(300ms);
+  EXPECT_EQ(computing, 3);
+  EXPECT_EQ(gofer::stats().surplus_processors, 2U);
+  stop = true;
+  all.wait();
+  EXPECT_EQ(computing, 6);
+}
+
+TEST(SurplusProcessorsStress, ComeAndGo) {
+  if (gofer::stats().processors != 0) GTEST_SKIP() << "the runtime has been started by another test in this process";
+  gofer::configure({.processors = 2, .surplus_processors = 3});
+  std::atomic<int> sum{0};
+  gofer::wait_group all;
+  for (int i = 0; i < 8; ++i) {
+    all.go([&, i] {
+      for (int k = 0; k < 10; ++k) {
+        const auto end = steady_clock::now() + std::chrono::milliseconds(5 * (i + k) % 37);
+        while (steady_clock::now() < end) {
+        }
+        gofer::wait_group some;
+        for (int n = 0; n < 50; ++n) some.go([&] { ++sum; });
+        some.wait();
+        gofer::sleep_for(1ms);
+      }
+    });
+  }
+  all.wait();
+  EXPECT_EQ(sum, 8 * 10 * 50);
+}
+
+TEST(Blocking, HandsItsProcessorOverAtOnce) {
+  if (gofer::stats().processors != 0) GTEST_SKIP() << "the runtime has been started by another test in this process";
+  gofer::configure({.processors = 1});
+  std::vector<steady_clock::duration> delays;
+  gofer::run([&] {
+    for (int i = 0; i < 21; ++i) {
+      std::latch ran(1);
+      gofer::go([&] { ran.count_down(); });
+      const auto before = steady_clock::now();
+      gofer::blocking([&] { ran.wait(); });
+      delays.push_back(steady_clock::now() - before);
+    }
+  });
+  std::nth_element(delays.begin(), delays.begin() + 10, delays.end());
+  EXPECT_LT(delays[10], test::sanitized ? 10ms : 2ms);
+}
+
+double cpu_seconds() {
+  rusage used{};
+  getrusage(RUSAGE_SELF, &used);
+  return static_cast<double>(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+         static_cast<double>(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
+}
+
+TEST(Idle, CostsNothing) {
+  gofer::chan<int> never;
+  gofer::go([=] { never.receive(); });
+  std::this_thread::sleep_for(1500ms);  // until all has gone to sleep
+  const double before = cpu_seconds();
+  std::this_thread::sleep_for(2s);
+  EXPECT_LT(cpu_seconds() - before, 0.001 * 2);
+  never.close();
+}
+
+}  // namespace

@@ -1,0 +1,135 @@
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <latch>
+#include <thread>
+
+#include <gofer/go.hpp>
+#include <gofer/latch.hpp>
+#include <gofer/runtime.hpp>
+#include <gofer/wait_group.hpp>
+
+#include "arch/stack.hpp"
+#include "support/callers.hpp"
+#include "support/child_output.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// Where a sanitizer or the kernel's limit on mappings allows fewer, the tests say so.
+constexpr int many = test::sanitized ? 2'000 : 1'000'000;
+
+double resident_mebibytes() {
+  std::ifstream statm("/proc/self/statm");
+  long total = 0;
+  long resident = 0;
+  statm >> total >> resident;
+  return static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE)) / (1 << 20);
+}
+
+/// Starts `count` fibers, lets all of them run `before_waiting` and wait, and then go on; `meanwhile` runs while they
+/// wait.
+template <class F, class M>
+void park(int count, F before_waiting, M meanwhile) {
+  gofer::latch go_on(1);
+  gofer::latch parked(count);
+  gofer::wait_group fibers;
+  for (int i = 0; i < count; ++i) {
+    fibers.go([&] {
+      before_waiting();
+      parked.count_down();
+      go_on.wait();
+    });
+  }
+  parked.wait();
+  meanwhile();
+  go_on.count_down();
+  fibers.wait();
+}
+
+TEST(Stacks, AMillionFibersMayWaitAtOnce) {
+  if (many != 1'000'000) std::printf("only %d fibers: a sanitizer is at work\n", many);
+  const double before = resident_mebibytes();
+  double at_peak = 0;
+  park(
+      many, [] {},
+      [&] {
+        EXPECT_GE(gofer::stats().fibers, static_cast<std::uint64_t>(many));
+        at_peak = resident_mebibytes();
+      });
+  if (test::sanitized) return;
+  EXPECT_LE((at_peak - before) * (1 << 20) / many, 4500);
+}
+
+TEST(Stacks, GiveTheirMemoryBackAfterABurst) {
+  if (test::sanitized) GTEST_SKIP() << "the sanitizers keep memory of their own";
+  constexpr int count = 2'000;
+  const double before = resident_mebibytes();
+  double at_peak = 0;
+  const auto touch = [] {
+    char deep[100'000];
+    std::memset(deep, 1, sizeof(deep));
+    asm volatile("" : : "r"(deep) : "memory");
+  };
+  park(count, touch, [&] { at_peak = resident_mebibytes(); });
+  EXPECT_GT(at_peak - before, 150);
+  const auto end = std::chrono::steady_clock::now() + 10s;
+  while (resident_mebibytes() - before > 20 && std::chrono::steady_clock::now() < end)
+    std::this_thread::sleep_for(50ms);
+  EXPECT_LE(resident_mebibytes() - before, 20);
+  park(count, touch, [] {});  // what was given back can be used again
+}
+
+TEST(Stacks, OfOlderKernelsAreGuardedTooAndTheLimitIsAClearError) {
+  if (test::sanitized) GTEST_SKIP() << "the sanitizers need too much memory for this";
+  if (gofer::stats().processors != 0) GTEST_SKIP() << "the runtime has been started by another test in this process";
+  gofer::arch::force_mprotect_guards(true);
+  std::string error;
+  gofer::latch go_on(1);
+  gofer::wait_group fibers;
+  int started = 0;
+  try {
+    for (; started < 200'000; ++started) fibers.go([&] { go_on.wait(); });
+  } catch (const std::system_error& e) {
+    error = e.what();
+  }
+  EXPECT_GT(started, 1'000);
+  EXPECT_NE(error.find("raise the sysctl vm.max_map_count"), std::string::npos) << error;
+  go_on.count_down();
+  fibers.wait();  // all that were started run to their end
+}
+
+TEST(Stacks, AStackThatCannotBeHadIsAnException) {
+  EXPECT_THROW(gofer::go({.stack_size = std::size_t{1} << 47}, [] {}), std::system_error);
+  EXPECT_EQ(gofer::run([] { return 1; }), 1);
+}
+
+TEST(Ending, WithAMillionFibersParkedTakesNoTime) {
+  if (!test::is_child()) {
+    const auto end = test::run_again(test::this_test());
+    EXPECT_TRUE(end.exited_with(0)) << end.output;
+    const auto at = end.output.find("main returned at ");
+    ASSERT_NE(at, std::string::npos) << end.output;
+    const double returned = std::stod(end.output.substr(at + 17));
+    const double now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+    EXPECT_LT(now - returned, test::sanitized ? 10.0 : 2.0);  // the kernel takes four gigabytes back meanwhile
+    return;
+  }
+  auto& parked = *new gofer::latch(many);
+  auto& never = *new gofer::latch(1);
+  for (int i = 0; i < many; ++i) {
+    gofer::go([&] {
+      parked.count_down();
+      never.wait();
+    });
+  }
+  parked.wait();
+  std::fprintf(stderr, "main returned at %.6f\n",
+               std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count());
+}
+
+}  // namespace
