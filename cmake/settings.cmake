@@ -21,7 +21,7 @@ endif()
 # Optional: stacks in reports by libunwind, files and lines by elfutils' libdw.
 option(GOFER_STACKS "Show stacks in reports, where libunwind and libdw are found" ON)
 if(GOFER_STACKS)
-  find_library(GOFER_LIBUNWIND unwind)
+  find_path(GOFER_LIBUNWIND libunwind.h)  # loaded when it is needed
   find_library(GOFER_LIBDW dw)
   mark_as_advanced(GOFER_LIBUNWIND GOFER_LIBDW)
 endif()

@@ -20,6 +20,8 @@
 #endif
 #if defined(GOFER_TSAN)
 #include <sanitizer/tsan_interface.h>
+extern "C" void AnnotateIgnoreReadsBegin(const char* file, int line);
+extern "C" void AnnotateIgnoreReadsEnd(const char* file, int line);
 #endif
 #if __has_include(<valgrind/valgrind.h>) && !defined(GOFER_ASAN) && !defined(GOFER_TSAN)
 #include <valgrind/valgrind.h>
@@ -85,6 +87,20 @@ struct sanitized_stack {
     VALGRIND_STACK_DEREGISTER(valgrind_id);
 #endif
   }
+};
+
+/// While it lives, ThreadSanitizer takes no notice of what this thread reads: the stack of a fiber that is held still.
+class unchecked_reads {
+ public:
+#if defined(GOFER_TSAN)
+  unchecked_reads() noexcept { AnnotateIgnoreReadsBegin(__FILE__, __LINE__); }
+  ~unchecked_reads() { AnnotateIgnoreReadsEnd(__FILE__, __LINE__); }
+#else
+  unchecked_reads() noexcept {}
+  ~unchecked_reads() {}
+#endif
+  unchecked_reads(const unchecked_reads&) = delete;
+  unchecked_reads& operator=(const unchecked_reads&) = delete;
 };
 
 /// Just before the switch from `from` to `to`. `for_good`: nobody returns to `from`'s frames.

@@ -1,31 +1,89 @@
 #include "debug/call_stack.hpp"
 
+#include <unwind.h>
+
 #if defined(GOFER_LIBUNWIND)
+#include <dlfcn.h>
 #define UNW_LOCAL_ONLY
 #include <libunwind.h>
 #endif
 
 namespace gofer::debug {
 
-#if defined(GOFER_LIBUNWIND)
+call_stack walk_own() noexcept {
+  struct {
+    call_stack walked;
+    bool outside = false;  // of this function
+  } state;
+  _Unwind_Backtrace(
+      [](_Unwind_Context* at, void* argument) {
+        auto& s = *static_cast<decltype(&state)>(argument);
+        const auto pc = _Unwind_GetIP(at);
+        if (s.walked.depth == s.walked.frames.size() || pc == 0) return _URC_END_OF_STACK;
+        if (s.outside) s.walked.frames[s.walked.depth++] = reinterpret_cast<const void*>(pc);
+        s.outside = true;
+        return _URC_NO_REASON;
+      },
+      &state);
+  return state.walked;
+}
 
-const bool can_walk_stacks = true;
+#if defined(GOFER_LIBUNWIND)
 
 namespace {
 
+#define GOFER_TEXT_OF(name) #name
+#define GOFER_NAME_OF(function) GOFER_TEXT_OF(function)
+
+/// libunwind, loaded when it is first needed. Not linked: it has functions of the same names as the C++ runtime's
+/// unwinder, and would be put in its place for every exception of the program.
+struct unwinder {
+  decltype(&unw_init_local) init = nullptr;
+  decltype(&unw_init_local2) init_with = nullptr;
+  decltype(&unw_step) step = nullptr;
+  decltype(&unw_get_reg) get = nullptr;
+
+  unwinder() noexcept {
+    void* library = dlopen("libunwind.so.8", RTLD_LAZY | RTLD_LOCAL);
+    if (library == nullptr) return;
+    load(library, GOFER_NAME_OF(unw_init_local), init);
+    load(library, GOFER_NAME_OF(unw_init_local2), init_with);
+    load(library, GOFER_NAME_OF(unw_step), step);
+    load(library, GOFER_NAME_OF(unw_get_reg), get);
+  }
+  bool complete() const noexcept {
+    return init != nullptr && init_with != nullptr && step != nullptr && get != nullptr;
+  }
+
+ private:
+  template <class F>
+  static void load(void* library, const char* name, F& function) noexcept {
+    function = reinterpret_cast<F>(dlsym(library, name));
+  }
+};
+
+const unwinder& loaded() noexcept {
+  static const unwinder only;
+  return only;
+}
+
 call_stack walk_from(unw_cursor_t& at) noexcept {
+  const arch::unchecked_reads of_another_stack;
   call_stack walked;
   do {
     unw_word_t pc = 0;
-    if (unw_get_reg(&at, UNW_REG_IP, &pc) != 0 || pc == 0) break;
+    if (loaded().get(&at, UNW_REG_IP, &pc) != 0 || pc == 0) break;
     walked.frames[walked.depth++] = reinterpret_cast<const void*>(pc);
-  } while (walked.depth < walked.frames.size() && unw_step(&at) > 0);
+  } while (walked.depth < walked.frames.size() && loaded().step(&at) > 0);
   return walked;
 }
 
 }  // namespace
 
+bool can_walk_stacks() noexcept { return loaded().complete(); }
+
 call_stack walk(const arch::saved_registers& from) noexcept {
+  if (!can_walk_stacks()) return {};
   unw_context_t context{};
 #if defined(__x86_64__)
   auto& registers = context.uc_mcontext.gregs;
@@ -43,31 +101,24 @@ call_stack walk(const arch::saved_registers& from) noexcept {
   for (std::size_t i = 0; i < from.others.size(); ++i) machine.regs[19 + i] = from.others[i];
 #endif
   unw_cursor_t at;
-  if (unw_init_local(&at, &context) != 0) return {};
-  return walk_from(at);
-}
-
-call_stack walk_own() noexcept {
-  unw_context_t context;
-  unw_cursor_t at;
-  if (unw_getcontext(&context) != 0 || unw_init_local(&at, &context) != 0 || unw_step(&at) <= 0) return {};
+  if (loaded().init(&at, &context) != 0) return {};
   return walk_from(at);
 }
 
 call_stack walk_interrupted(void* context) noexcept {
   unw_cursor_t at;
-  if (unw_init_local2(&at, static_cast<unw_context_t*>(context), UNW_INIT_SIGNAL_FRAME) != 0) return {};
+  if (!can_walk_stacks() || loaded().init_with(&at, static_cast<unw_context_t*>(context), UNW_INIT_SIGNAL_FRAME) != 0)
+    return {};
   return walk_from(at);
 }
 
 #else
 
-const bool can_walk_stacks = false;
+bool can_walk_stacks() noexcept { return false; }
 
 call_stack walk(const arch::saved_registers& from) noexcept {
   return {.frames = {reinterpret_cast<const void*>(from.pc)}, .depth = 0};
 }
-call_stack walk_own() noexcept { return {}; }
 call_stack walk_interrupted(void* /*context*/) noexcept { return {}; }
 
 #endif

@@ -16,8 +16,8 @@ struct call_stack {
   std::span<const void* const> all() const noexcept { return {frames.data(), depth}; }
 };
 
-/// True if this was built with libunwind; else there are no stacks to be seen.
-extern const bool can_walk_stacks;
+/// True if libunwind was there when this was built and is there now; else there are no stacks to be seen.
+bool can_walk_stacks() noexcept;
 
 /// The stack of a context that is not running.
 call_stack walk(const arch::saved_registers& from) noexcept;

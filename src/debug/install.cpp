@@ -74,7 +74,7 @@ void dump(int fd) {
     out << "gofer: what all fibers are doing\n\n";
     const std::size_t count = out.everybody(*r);
     out << "gofer: " << std::to_string(count) << " fibers\n";
-    if (!can_walk_stacks) out << "gofer: built without libunwind, hence without stacks\n";
+    if (!can_walk_stacks()) out << "gofer: without libunwind there are no stacks to be seen\n";
   });
 }
 

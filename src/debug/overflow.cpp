@@ -34,7 +34,7 @@ constexpr int signals[2] = {SIGSEGV, SIGBUS};
   end.sa_handler = [](int) { std::abort(); };
   sigaction(SIGALRM, &end, nullptr);
   alarm(2);
-  {
+  if constexpr (!arch::contexts_are_kept) {  // ThreadSanitizer allows no handler to allocate
     report out(STDERR_FILENO);
     out.stack(walk_interrupted(context), false);
   }

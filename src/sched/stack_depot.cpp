@@ -26,6 +26,7 @@ GOFER_SWITCH_CODE fiber_stack* make_stack(std::byte* low, std::size_t size) noex
   stack->low.set(low);
   stack->size.set(size);
   stack->sanitized.adopt_stack(low, size);
+  arch::hand_on(stack);  // to whoever has it when its fiber has finished
   return stack;
 }
 

@@ -38,6 +38,7 @@ thread& arrive(arch::sanitized_stack& here, fiber* left) noexcept {
   }
   (void)left->id.load(std::memory_order_acquire);  // orders what its starter wrote before what is read here
   fiber_stack& its_stack = stack_of(*left);
+  arch::take_up(&its_stack);  // handed on when it was made
   arch::after_switch(here, &its_stack.sanitized);
   const departure why = left->leaving.get();
   if (why == departure::finish) {
@@ -108,8 +109,9 @@ void enter(thread& t, fiber& f) noexcept {
   set_context(f, arch::make_context(reinterpret_cast<std::byte*>(stack), fiber_main));
 }
 
-/// Leaves `self` for `to`, or for the scheduler; returns when `self` is resumed.
-void leave(thread& t, fiber& self, departure why, fiber* to) noexcept {
+/// Leaves `self` for `to`, or for the scheduler; returns when `self` is resumed. Not at all when it has finished: TSan
+/// must not count an entry that has no exit.
+GOFER_SWITCH_CODE void leave(thread& t, fiber& self, departure why, fiber* to) noexcept {
   self.leaving.set(why);
   const arch::exception_state mine = arch::take_exception_state(t.exceptions.get());
   arch::sanitized_stack& from = stack_of(self).sanitized;
@@ -143,10 +145,17 @@ void run_body(fiber& self) noexcept {
   arch::hand_on(&self);  // to who uses the block next
 }
 
+/// The fiber that has just begun on this stack.
+fiber& begun() noexcept {
+  fiber& self = *this_thread().running.get();
+  (void)self.id.load(std::memory_order_acquire);  // as in arrive
+  return self;
+}
+
 /// The first frame of every stack. Runs one fiber after another while the next one is new, too: that one finds the
 /// stack warm, and there is nothing to switch.
-void fiber_main(void* left) noexcept {
-  fiber* self = this_thread().running.get();
+GOFER_SWITCH_CODE void fiber_main(void* left) noexcept {
+  fiber* self = &begun();
   arrive(stack_of(*self).sanitized, static_cast<fiber*>(left));
   for (;;) {
     run_body(*self);

@@ -1,3 +1,4 @@
+#include <gofer/detail/sched/thread_index.hpp>
 #include <gofer/go.hpp>
 
 #include <gtest/gtest.h>
@@ -279,13 +280,16 @@ TEST(FiberLocal, IsDestroyedWithItsFiber) {
 
 // A fiber may wait inside a catch, go on elsewhere, and still rethrow its own exception.
 TEST(Exceptions, BelongToTheFiber) {
-  test::run_in(test::callers::fibers, 64, [](int i) {
+  std::atomic<int> moved{0};
+  test::run_in(test::callers::fibers, 64, [&](int i) {
     for (int k = 0; k < test::times(200); ++k) {
       try {
         throw std::runtime_error(std::to_string(i));
       } catch (const std::exception&) {
+        const auto before = gofer::sched::thread_index();
         gofer::yield();
         if (k % 10 == 0) gofer::sleep_for(10us);
+        if (gofer::sched::thread_index() != before) ++moved;
         try {
           try {
             throw std::logic_error("inner " + std::to_string(i));
@@ -306,6 +310,9 @@ TEST(Exceptions, BelongToTheFiber) {
       EXPECT_EQ(std::current_exception(), nullptr);
     }
   });
+  if (gofer::processors() > 1) {
+    EXPECT_GT(moved, 0);  // inside of a catch
+  }
 }
 
 TEST(Exceptions, UnwindingMayWait) {
