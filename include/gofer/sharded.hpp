@@ -142,6 +142,7 @@ class sharded {
     taken.reserve(held.all.size());
     for (cell* c : held.all) {
       for (arch::backoff wait; c->busy.load(std::memory_order_acquire);) wait();
+      arch::take_up(c);  // from every fiber of the cell's thread, not only from the one that left it last
       if (c->used.load(std::memory_order_acquire)) taken.push_back(c->value);
     }
     return taken;

@@ -70,7 +70,8 @@ class signal_board {
           if (s.number == number) s.ch.try_send(number);
         }
       } else {
-        poll_->readable.wait("notify_signals", {});
+        static constexpr std::atomic<sched::time_point> never{sched::no_deadline};
+        poll_->readable.wait("notify_signals", never);
       }
     }
   }

@@ -41,14 +41,13 @@ void socket::leave() noexcept {
 
 bool socket::wait(direction d, const char* reason, std::error_code& error) noexcept {
   const std::atomic<sched::time_point>& limit = deadline_[static_cast<int>(d)];
-  const sched::time_point deadline = limit.load(std::memory_order_acquire);
-  const bool in_time = (uses_.load(std::memory_order_acquire) & closed) == 0 &&
-                       side(d).wait(reason, {.deadline = deadline}) == sched::waiter::woken;
+  const bool in_time =
+      (uses_.load(std::memory_order_acquire) & closed) == 0 && side(d).wait(reason, limit) == sched::waiter::woken;
   if ((uses_.load(std::memory_order_acquire) & closed) != 0) {
     error = std::make_error_code(std::errc::operation_canceled);
     return false;
   }
-  if (in_time || deadline != limit.load(std::memory_order_acquire)) return true;
+  if (in_time || sched::now() < limit.load(std::memory_order_acquire)) return true;
   error = std::make_error_code(std::errc::timed_out);
   return false;
 }

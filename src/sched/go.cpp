@@ -110,6 +110,7 @@ blocking_section::~blocking_section() {
   if (self == nullptr || t.proc.get() != nullptr) return;
   auto& r = runtime::get();
   if (processor* p = r.idle.take()) {
+    arch::take_up(p);  // handed on when it was made
     t.proc.set(p);
   } else {
     depart(t, *self, departure::yield);  // to the shared queue

@@ -25,10 +25,11 @@ poll_record* record_of(std::uint64_t tag) noexcept {
 
 }  // namespace
 
-std::uint32_t poll_side::wait(const char* reason, const wait_limit& limit) noexcept {
+std::uint32_t poll_side::wait(const char* reason, const std::atomic<time_point>& deadline) noexcept {
   // In a program whose plain threads alone use the network no worker has been started that would sleep in the poller.
   auto& r = runtime::get();
   if (!r.network.occupied()) r.notify();
+  wait_limit limit;
   waiter self(reason, this, limit, wakers::kernel);
   {
     const std::scoped_lock hold(lock_);
@@ -36,6 +37,8 @@ std::uint32_t poll_side::wait(const char* reason, const wait_limit& limit) noexc
       ready_ = false;
       return waiter::woken;
     }
+    // With the lock, which a nudge takes: a change before this is seen here, and one after this finds us waiting.
+    limit.deadline = deadline.load(std::memory_order_acquire);
     waiting_ = &self;
   }
   const std::uint32_t outcome = self.wait();

@@ -20,8 +20,9 @@ struct thread;
 class poll_side {
  public:
   /// Waits until the kernel has reported this direction since the last `wait`. Callers try their system call first and
-  /// come here after EAGAIN. One waiter at a time. Returns `woken`, `timed_out` or `stopped`.
-  std::uint32_t wait(const char* reason, const wait_limit& limit) noexcept;
+  /// come here after EAGAIN. One waiter at a time. Returns `woken`, or `timed_out` past the deadline: whoever changes
+  /// that calls `nudge` then.
+  std::uint32_t wait(const char* reason, const std::atomic<time_point>& deadline) noexcept;
 
   /// Lets a present or the next `wait` through.
   void notify() noexcept;

@@ -276,6 +276,7 @@ bool runtime::replace(processor& p) noexcept {
     if (known == most_processors_) return false;
     surplus = new (std::nothrow) processor(known, true);
     if (surplus == nullptr) return false;
+    arch::hand_on(surplus);  // to the fibers that run on it
     processors_[known].store(surplus, std::memory_order_release);
     known_.store(known + 1, std::memory_order_release);
   }

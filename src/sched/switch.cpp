@@ -32,6 +32,7 @@ void recycle(runtime& r, thread& t, fiber& f) noexcept {
 /// The destination's part of a switch: `left` is the fiber that was left, or null if it was a scheduler.
 thread& arrive(arch::sanitized_stack& here, fiber* left) noexcept {
   thread& t = this_thread();
+  arch::take_up(t.proc.get());  // handed on when it was made
   if (left == nullptr) {
     arch::after_switch(here, &t.sanitized);
     return t;

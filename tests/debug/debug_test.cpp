@@ -239,9 +239,10 @@ TEST_F(NoDeadlock, WhileASocketIsWaitedFor) {
   }
   auto& network = gofer::sched::runtime::get().network;
   auto* record = network.open(ends[0]);
+  const std::atomic<gofer::sched::time_point> never{gofer::sched::no_deadline};
   gofer::run([&] {
     char byte = 0;
-    while (read(ends[0], &byte, 1) < 0) record->readable.wait("test", {});
+    while (read(ends[0], &byte, 1) < 0) record->readable.wait("test", never);
     EXPECT_EQ(byte, 'x');
   });
 }

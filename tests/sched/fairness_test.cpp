@@ -12,6 +12,7 @@
 
 #include <gofer/chan.hpp>
 #include <gofer/go.hpp>
+#include <gofer/latch.hpp>
 #include <gofer/runtime.hpp>
 #include <gofer/wait_group.hpp>
 
@@ -50,7 +51,10 @@ class Starvation : public testing::TestWithParam<unsigned> {
     if (gofer::stats().processors != 0) GTEST_SKIP() << "the runtime has been started by another test in this process";
     gofer::configure({.processors = GetParam()});
   }
-  void TearDown() override {
+  void TearDown() override { finish(); }
+
+  /// Before what the fibers refer to is gone.
+  void finish() {
     stop_ = true;
     all_.wait();
   }
@@ -75,12 +79,15 @@ TEST_P(Starvation, NorDoesOneThatBlocksItsThread) {
 }
 
 TEST_P(Starvation, WhatAFiberMadeRunnableBeforeItComputesIsNotKept) {
-  gofer::wait_group others;
+  gofer::latch others(11 * static_cast<int>(GetParam()));
   for (unsigned i = 0; i < GetParam(); ++i) {
     all_.go([&] {
-      for (int k = 0; k < 10; ++k) others.go([] {});  // in the ring
-      gofer::chan<int> ch;
-      others.go([ch] { EXPECT_EQ(ch.receive(), 1); });
+      for (int k = 0; k < 10; ++k) gofer::go([&] { others.count_down(); });  // in the ring
+      const gofer::chan<int> ch;
+      gofer::go([&others, ch] {
+        EXPECT_EQ(ch.receive(), 1);
+        others.count_down();
+      });
       gofer::yield();
       ch.send(1);  // in the next slot
       compute(stop_);
@@ -90,6 +97,7 @@ TEST_P(Starvation, WhatAFiberMadeRunnableBeforeItComputesIsNotKept) {
   const auto before = steady_clock::now();
   others.wait();
   EXPECT_LT(steady_clock::now() - before, bound);
+  finish();
 }
 
 TEST_P(Starvation, SocketsAreServedWhileAllProcessorsCompute) {
@@ -97,13 +105,14 @@ TEST_P(Starvation, SocketsAreServedWhileAllProcessorsCompute) {
   ASSERT_EQ(pipe2(ends.data(), O_NONBLOCK), 0);
   auto& network = gofer::sched::runtime::get().network;
   auto* record = network.open(ends[0]);
+  const std::atomic<gofer::sched::time_point> never{gofer::sched::no_deadline};
   gofer::chan<steady_clock::time_point> arrived(1);
   std::latch waits(1);
   all_.go([&] {
     char byte = 0;
     waits.count_down();
     for (int i = 0; i < 20; ++i) {
-      while (read(ends[0], &byte, 1) < 0) record->readable.wait("test", {});
+      while (read(ends[0], &byte, 1) < 0) record->readable.wait("test", never);
       arrived.send(steady_clock::now());
     }
   });
@@ -115,6 +124,7 @@ TEST_P(Starvation, SocketsAreServedWhileAllProcessorsCompute) {
     ASSERT_EQ(write(ends[1], "x", 1), 1);
     EXPECT_LT(arrived.receive().value() - sent, bound);
   }
+  finish();
   network.close(ends[0], record);
   close(ends[0]);
   close(ends[1]);
@@ -144,6 +154,7 @@ TEST_P(Starvation, APairThatWakesEachOtherLetsOthersRun) {
   });
   std::this_thread::sleep_for(100ms);
   EXPECT_GT(turns, 100);
+  finish();
 }
 
 TEST_P(Starvation, SurplusProcessorsRetire) {

@@ -16,6 +16,13 @@
 
 namespace {
 
+const std::atomic<gofer::sched::time_point> never{gofer::sched::no_deadline};
+
+std::uint32_t wait_until(gofer::sched::poll_side& side, gofer::sched::time_point deadline) {
+  const std::atomic<gofer::sched::time_point> at{deadline};
+  return side.wait("test", at);
+}
+
 using namespace std::chrono_literals;
 using gofer::sched::poll_record;
 using gofer::sched::runtime;
@@ -34,7 +41,7 @@ char read_one(poll_record* record, int fd) {
   for (;;) {
     char c = 0;
     if (read(fd, &c, 1) == 1) return c;
-    record->readable.wait("test read", {});
+    record->readable.wait("test read", never);
   }
 }
 
@@ -57,7 +64,7 @@ TEST(Poller, AWaitEndsAtItsDeadlineAndLeavesNothingBehind) {
   pipe_pair p;
   poll_record* record = runtime::get().network.open(p.ends[0]);
   gofer::run([&] {
-    EXPECT_EQ(record->readable.wait("test", {.deadline = std::chrono::steady_clock::now() + 5ms}), waiter::timed_out);
+    EXPECT_EQ(wait_until(record->readable, std::chrono::steady_clock::now() + 5ms), waiter::timed_out);
     EXPECT_EQ(write(p.ends[1], "y", 1), 1);
     EXPECT_EQ(read_one(record, p.ends[0]), 'y');
   });
@@ -72,13 +79,40 @@ TEST(Poller, ServesAPlainThreadInAProgramWithoutFibers) {
     std::this_thread::sleep_for(2ms);
     EXPECT_EQ(write(p.ends[1], "x", 1), 1);
   });
-  EXPECT_EQ(record->readable.wait("test", {.deadline = std::chrono::steady_clock::now() + 20s}), waiter::woken);
+  EXPECT_EQ(wait_until(record->readable, std::chrono::steady_clock::now() + 20s), waiter::woken);
   writer.join();
   runtime::get().network.close(p.ends[0], record);
 }
 
 TEST(Poller, RefusesADescriptorThatCannotBeWatched) {
   EXPECT_THROW(runtime::get().network.open(-1), std::system_error);
+}
+
+// A deadline that is moved between the look at it and the wait must not be missed.
+TEST(PollerStress, AMovedDeadlineIsNeverMissed) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(pipe2(ends.data(), O_NONBLOCK), 0);
+  auto& network = gofer::sched::runtime::get().network;
+  auto* record = network.open(ends[0]);
+  std::atomic<gofer::sched::time_point> deadline{gofer::sched::no_deadline};
+  std::atomic<int> round{0};
+  std::jthread mover([&] {
+    for (int i = 1; i <= test::times(20'000); ++i) {
+      while (round.load() != i) {
+      }
+      deadline = std::chrono::steady_clock::now();
+      record->readable.nudge();
+    }
+  });
+  for (int i = 1; i <= test::times(20'000); ++i) {
+    deadline = gofer::sched::no_deadline;
+    round = i;
+    while (std::chrono::steady_clock::now() < deadline.load()) record->readable.wait("test", deadline);
+  }
+  mover.join();
+  network.close(ends[0], record);
+  close(ends[0]);
+  close(ends[1]);
 }
 
 TEST(PollerStress, PingPongOverPipes) {
