@@ -134,7 +134,7 @@ runtime& runtime::start() {
 }
 
 runtime::runtime(const runtime_options& options)
-    : stacks(stack_depot::class_of(options.stack_size), planned_processors() + options.surplus_processors),
+    : stacks(stack_depot::class_of(options.stack_size), planned_processors()),
       processor_count_(planned_processors()),
       most_processors_(processor_count_ + options.surplus_processors),
       stack_class_(stack_depot::class_of(options.stack_size)),

@@ -38,6 +38,10 @@ unsigned stack_depot::class_of(std::size_t size) noexcept {
   return static_cast<unsigned>(std::bit_width(std::bit_ceil(std::clamp(size, least, most))) - 1);
 }
 
+bool stack_depot::keeps(const processor* p, unsigned stack_class) const noexcept {
+  return p != nullptr && !p->surplus && stack_class == default_class_;
+}
+
 void stack_depot::promise(unsigned stack_class, processor* p) {
   if (p == nullptr || stack_class != default_class_) return promise(stack_class, 1);
   if (p->promised_stacks.get() == 0) {
@@ -114,7 +118,7 @@ fiber_stack* stack_depot::take_one(size_class& sized, unsigned stack_class) noex
 }
 
 fiber_stack* stack_depot::take(unsigned stack_class, processor* p) noexcept {
-  const bool kept = p != nullptr && stack_class == default_class_;
+  const bool kept = keeps(p, stack_class);
   if (kept) {
     arch::take_up(&p->free_stacks);
     if (fiber_stack* stack = p->free_stacks.pop()) return stack;
@@ -136,7 +140,7 @@ fiber_stack* stack_depot::take(unsigned stack_class, processor* p) noexcept {
 void stack_depot::put(fiber_stack* stack, processor* p) noexcept {
   const auto stack_class = static_cast<unsigned>(std::countr_zero(stack->size.get()));
   size_class& sized = classes_[stack_class];
-  if (p != nullptr && stack_class == default_class_) {
+  if (keeps(p, stack_class)) {
     arch::take_up(&p->free_stacks);
     p->free_stacks.push(stack);
     arch::hand_on(&p->free_stacks);

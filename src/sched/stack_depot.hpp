@@ -22,7 +22,8 @@ class stack_depot {
  public:
   static constexpr unsigned kept_at_processor = 32;
 
-  /// Stacks of the class `by_default` are kept at processors, of which there are at most `processors`.
+  /// Stacks of the class `by_default` are kept at processors, of which there are `processors` without surplus ones,
+  /// which keep none.
   stack_depot(unsigned by_default, unsigned processors) noexcept
       : default_class_(by_default), processors_(processors) {}
 
@@ -61,6 +62,7 @@ class stack_depot {
     std::atomic<std::size_t> made{0};  // changed under growing
   };
 
+  bool keeps(const processor* p, unsigned stack_class) const noexcept;
   void promise(unsigned stack_class, std::size_t count);
   void grow(size_class& sized, unsigned stack_class, std::size_t wanted);
   fiber_stack* take_one(size_class& sized, unsigned stack_class) noexcept;

@@ -100,6 +100,7 @@ TEST(PollerStress, AMovedDeadlineIsNeverMissed) {
     for (int i = 1; i <= test::times(20'000); ++i) {
       while (round.load() != i) {
       }
+      for (int k = 0; k < i % 100; ++k) gofer::arch::pause();  // each time at another moment of the wait's beginning
       deadline = std::chrono::steady_clock::now();
       record->readable.nudge();
     }
