@@ -7,7 +7,7 @@
 namespace gofer::arch {
 
 signal_stack::signal_stack() noexcept {
-  constexpr std::size_t size = std::size_t{1} << 20;  // libdw, which names the frames of a stack, wants hundreds of KiB
+  constexpr std::size_t size = std::size_t{64} * 1024;
   stack_t now{};
   if (sigaltstack(nullptr, &now) != 0 || (now.ss_flags & SS_DISABLE) == 0) return;
   memory_.reset(new (std::nothrow) std::byte[size]);

@@ -35,8 +35,11 @@ constexpr int signals[2] = {SIGSEGV, SIGBUS};
   sigaction(SIGALRM, &end, nullptr);
   alarm(2);
   if constexpr (!arch::contexts_are_kept) {  // ThreadSanitizer allows no handler to allocate
-    report out(STDERR_FILENO);
-    out.stack(walk_interrupted(context), false);
+    const call_stack frames = walk_interrupted(context);
+    on_large_stack([&] {
+      report out(STDERR_FILENO);
+      out.stack(frames, false);
+    });
   }
   std::abort();
 }
