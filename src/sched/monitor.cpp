@@ -23,8 +23,9 @@ using std::chrono::seconds;
 constexpr microseconds shortest_pause{100};
 constexpr milliseconds longest_pause{5};
 constexpr int quiet_looks_before_slower = 8;
-// A processor that has not switched for this long is taken to stand still.
-constexpr milliseconds patience{10};
+// A processor that has not switched for this long is taken to stand still. Under ThreadSanitizer a switch itself can
+// take milliseconds.
+constexpr milliseconds patience{arch::contexts_are_kept ? 100 : 10};
 // Timers that are late by so much are served here.
 constexpr milliseconds late{2};
 // With nothing running for this many of the longest pauses the monitor sleeps until it is woken.

@@ -250,7 +250,7 @@ std::int64_t runtime::earliest_timer() const noexcept {
   std::int64_t earliest = timer_heap::never;
   const unsigned known = known_processors();
   for (unsigned i = 0; i < known; ++i) {
-    earliest = std::min(earliest, processors_[i].load(std::memory_order_acquire)->timers.earliest());
+    earliest = std::min(earliest, at(i).timers.earliest());
   }
   return earliest;
 }
@@ -259,7 +259,7 @@ bool runtime::has_work() const noexcept {
   if (shared.size() != 0) return true;
   const unsigned known = known_processors();
   for (unsigned i = 0; i < known; ++i) {
-    if (processors_[i].load(std::memory_order_acquire)->ring.size() != 0) return true;
+    if (at(i).ring.size() != 0) return true;
   }
   return false;
 }
@@ -277,7 +277,7 @@ bool runtime::replace(processor& p) noexcept {
     surplus = new (std::nothrow) processor(known, true);
     if (surplus == nullptr) return false;
     arch::hand_on(surplus);  // to the fibers that run on it
-    processors_[known].store(surplus, std::memory_order_release);
+    processors_[known].store(surplus, std::memory_order_relaxed);
     known_.store(known + 1, std::memory_order_release);
   }
   p.replaced.store(true, std::memory_order_relaxed);

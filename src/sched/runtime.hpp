@@ -63,8 +63,9 @@ class runtime {
   /// True if some queue holds a runnable fiber.
   bool has_work() const noexcept;
 
-  /// Processors: those that there always are come first, then the surplus ones that were ever needed.
-  processor& at(unsigned i) noexcept { return *processors_[i].load(std::memory_order_acquire); }
+  /// Processors: those that there always are come first, then the surplus ones that were ever needed. `i` is below what
+  /// known_processors has returned, which orders the processor's making before.
+  processor& at(unsigned i) const noexcept { return *processors_[i].load(std::memory_order_relaxed); }
   unsigned processor_count() const noexcept { return processor_count_; }
   unsigned known_processors() const noexcept { return known_.load(std::memory_order_acquire); }
   /// Those that run or may be asked to: all but the surplus ones that have retired.
