@@ -49,8 +49,10 @@ GOFER_SWITCH_CODE void* make_context(std::byte* top, context_entry entry) noexce
     void* x20_to_x29[10];
     void (*x30)() noexcept;
     double d8_to_d15[8];
+    std::uint64_t fpcr;  // 0: round to nearest, no traps
+    std::uint64_t unused;
   };
-  static_assert(sizeof(saved) == 160);
+  static_assert(sizeof(saved) == 176);
   const auto aligned = reinterpret_cast<std::uintptr_t>(top) & ~std::uintptr_t{15};
   auto* at = reinterpret_cast<std::byte*>(aligned) - sizeof(saved);
   saved context{};
@@ -63,7 +65,7 @@ GOFER_SWITCH_CODE void* make_context(std::byte* top, context_entry entry) noexce
 saved_registers read_context(const void* saved) noexcept {
   std::array<std::uintptr_t, 12> word{};  // x19 to x28, x29, x30
   std::memcpy(word.data(), saved, sizeof(word));
-  saved_registers all{.pc = word[11], .sp = reinterpret_cast<std::uintptr_t>(saved) + 160, .frame = word[10]};
+  saved_registers all{.pc = word[11], .sp = reinterpret_cast<std::uintptr_t>(saved) + 176, .frame = word[10]};
   std::copy_n(word.begin(), 10, all.others.begin());
   return all;
 }

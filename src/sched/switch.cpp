@@ -173,7 +173,10 @@ GOFER_SWITCH_CODE void fiber_main(void* left) noexcept {
     const bool stays = !arch::contexts_are_kept && next != nullptr &&
                        next->stack_class.get() == self->stack_class.get() &&
                        next->stack.load(std::memory_order_relaxed) == nullptr;
-    if (!stays) leave(t, *self, departure::finish, next);
+    if (!stays) {
+      leave(t, *self, departure::finish, next);
+      __builtin_unreachable();
+    }
     self->stack.store(nullptr, std::memory_order_relaxed);
     self->on_thread.store(false, std::memory_order_release);
     recycle(r, t, *self);

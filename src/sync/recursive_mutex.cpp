@@ -18,8 +18,11 @@ std::uint64_t caller() noexcept {
 }  // namespace
 
 bool recursive_mutex::enter_again() noexcept {
-  // Nobody else ever stores the caller's number, so what is read here is either that or something else for sure.
-  if (owner_.load(std::memory_order_relaxed) != caller()) return false;
+  // The number first: a thread gets its own at its first use of the library, and it may be that of a thread which has
+  // just ended. Whatever that one stored is in order before this, so what is read here is the caller's own number only
+  // if the caller has stored it. Read before, it could be the other thread's.
+  const std::uint64_t me = caller();
+  if (owner_.load(std::memory_order_relaxed) != me) return false;
   ++depth_;
   return true;
 }

@@ -208,6 +208,25 @@ TEST_P(Mutex, RecursiveOneIsLockedAgainByItsHolder) {
   EXPECT_EQ(plain, 6 * test::times(1000));
 }
 
+// A thread's number is that of one that has ended. It must not take the other's lock for its own.
+TEST(RecursiveMutexStress, ThreadsComeAndGo) {
+  gofer::recursive_mutex m;
+  int plain = 0;
+  const auto add = [&] {
+    const std::scoped_lock hold(m);
+    std::this_thread::yield();
+    ++plain;
+  };
+  std::vector<std::jthread> makers;
+  for (int i = 0; i < 3; ++i) {
+    makers.emplace_back([&] {
+      for (int k = 0; k < test::times(2000); ++k) std::jthread(add).join();
+    });
+  }
+  makers.clear();
+  EXPECT_EQ(plain, 3 * test::times(2000));
+}
+
 TEST(RecursiveMutexDeathTest, UnlockingByAnotherAborts) {
   EXPECT_DEATH(
       {

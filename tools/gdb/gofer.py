@@ -15,7 +15,7 @@ STRUCTURE = {
     # Saved by src/arch/context_x86_64.S: words from the saved stack pointer upwards.
     "i386:x86-64": {"words": {"r15": 1, "r14": 2, "r13": 3, "r12": 4, "rbx": 5, "rbp": 6, "rip": 7}, "sp": "rsp", "size": 64},
     # By src/arch/context_aarch64.S.
-    "aarch64": {"words": {**{f"x{19 + i}": i for i in range(12)}, "pc": 11}, "sp": "sp", "size": 160},
+    "aarch64": {"words": {**{f"x{19 + i}": i for i in range(12)}, "pc": 11}, "sp": "sp", "size": 176},
 }
 
 
