@@ -357,7 +357,7 @@ TEST(GoStress, ManyThreadsStartFibers) {
     std::vector<std::jthread> threads;
     for (int t = 0; t < 4; ++t) {
       threads.emplace_back([&] {
-        for (int i = 0; i < each; ++i) gofer::go([&] { count.fetch_add(1, std::memory_order_relaxed); });
+        for (int i = 0; i < each; ++i) gofer::go([&] { ++count; });
       });
     }
   }
