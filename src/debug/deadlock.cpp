@@ -23,27 +23,6 @@ unsigned threads_of_process() noexcept {
   return count;
 }
 
-struct waiting_threads {
-  unsigned for_ever = 0;
-  bool others = false;
-};
-
-waiting_threads count_waiting_threads(sched::runtime& r) {
-  waiting_threads count;
-  sched::for_each_waiting_thread(
-      r,
-      [](void* argument, const sched::sighting& seen) {
-        auto& c = *static_cast<waiting_threads*>(argument);
-        if (seen.for_ever) {
-          ++c.for_ever;
-        } else {
-          c.others = true;
-        }
-      },
-      &count);
-  return count;
-}
-
 /// True if some fiber can be woken from outside, or does not wait.
 bool somebody_may_run(sched::runtime& r, std::size_t& count) {
   bool may = false;
@@ -61,13 +40,12 @@ bool somebody_may_run(sched::runtime& r, std::size_t& count) {
 
 bool report_deadlock(sched::runtime& r) noexcept {
   if (!sched::all_asleep(r)) return false;  // what goes on will come to an end, and we are asked again then
-  const waiting_threads threads = count_waiting_threads(r);
+  unsigned threads = 0;
+  sched::for_each_waiting_thread(r, [&](const sched::sighting& seen) { threads += seen.for_ever ? 1 : 0; });
   // All workers sleep, the monitor is here; every other thread has to be one that waits for a fiber or for another.
-  if (threads.others || threads_of_process() != r.workers.load(std::memory_order_acquire) + 1 + threads.for_ever) {
-    return true;
-  }
+  if (threads_of_process() != r.workers.load(std::memory_order_acquire) + 1 + threads) return true;
   std::size_t fibers = 0;
-  if (somebody_may_run(r, fibers) || fibers + threads.for_ever == 0) return false;
+  if (somebody_may_run(r, fibers) || fibers + threads == 0) return false;
   if (!sched::all_asleep(r) || r.stopping()) return false;
   {
     report out(STDERR_FILENO);

@@ -38,7 +38,7 @@ constexpr int signals[2] = {SIGSEGV, SIGBUS};
     const call_stack frames = walk_interrupted(context);
     on_large_stack([&] {
       report out(STDERR_FILENO);
-      out.stack(frames, false);
+      out.stack(frames.all(), false);
     });
   }
   std::abort();

@@ -5,8 +5,6 @@
 #include <cerrno>
 #include <cstdio>
 
-#include "sync/lock_order.hpp"
-
 namespace gofer::debug {
 namespace {
 
@@ -42,6 +40,10 @@ std::string title(const char* what, std::uint64_t id, std::string_view name) {
 
 }  // namespace
 
+std::string title(const sync::lock_holder& who) {
+  return who.fiber == 0 ? "a plain thread" : title("fiber", who.fiber, who.name);
+}
+
 report& report::operator<<(std::string_view text) {
   text_ += text;
   if (text_.size() > 60'000) flush();
@@ -64,8 +66,8 @@ const std::vector<place>& report::places(const void* address, bool after_call) {
   return at->second;
 }
 
-std::string report::first_place(const call_stack& frames) {
-  for (const void* address : frames.all()) {
+std::string report::first_place(std::span<const void* const> frames) {
+  for (const void* address : frames) {
     for (const place& where : places(address, true)) {
       if (where.line != 0 && !is_library(where)) return short_place(where);
     }
@@ -73,7 +75,7 @@ std::string report::first_place(const call_stack& frames) {
   return "";
 }
 
-void report::stack(const call_stack& frames, bool after_call) {
+void report::stack(std::span<const void* const> frames, bool after_call) {
   unsigned number = 0;
   unsigned repeated = 0;
   std::string last;
@@ -81,8 +83,8 @@ void report::stack(const call_stack& frames, bool after_call) {
     if (repeated != 0) *this << "        (" << std::to_string(repeated) << " more of the same)\n";
     repeated = 0;
   };
-  for (const void* address : frames.all()) {
-    const std::vector<place>& here = places(address, after_call || address != frames.frames[0]);
+  for (const void* address : frames) {
+    const std::vector<place>& here = places(address, after_call || address != frames.front());
     if (is_beginning(here.back())) break;
     for (const place& where : here) {
       if (is_ours_inside(where)) continue;
@@ -113,7 +115,7 @@ void report::fiber(const sched::sighting& seen, const call_stack& frames) {
       break;
     case sched::sighting::state::waiting:
       *this << " waiting " << in_words(seen.since) << " in " << seen.reason;
-      if (const std::string at = first_place(frames); !at.empty()) *this << " at " << at;
+      if (const std::string at = first_place(frames.all()); !at.empty()) *this << " at " << at;
       break;
   }
   if (seen.started_at != nullptr) {
@@ -127,16 +129,12 @@ void report::fiber(const sched::sighting& seen, const call_stack& frames) {
   if (seen.object != nullptr) {
     const sync::lock_holder holder = sync::holder_of(seen.object);
     if (holder.known) {
-      *this << "    for what " << (holder.fiber != 0 ? title("fiber", holder.fiber, holder.name) : "a plain thread")
-            << " holds";
-      call_stack at;
-      at.depth = std::min(holder.depth, at.frames.size());
-      std::copy_n(holder.frames.begin(), at.depth, at.frames.begin());
-      if (const std::string where = first_place(at); !where.empty()) *this << ", locked at " << where;
+      *this << "    for what " << title(holder) << " holds";
+      if (const std::string at = first_place(holder.where.all()); !at.empty()) *this << ", locked at " << at;
       *this << "\n";
     }
   }
-  stack(frames);
+  stack(frames.all());
   *this << "\n";
 }
 
@@ -160,8 +158,7 @@ std::size_t report::everybody(sched::runtime& r) {
     fiber(seen, frames);
     ++count;
   });
-  sched::for_each_waiting_thread(
-      r, [](void* argument, const sched::sighting& seen) { static_cast<report*>(argument)->thread(seen); }, this);
+  sched::for_each_waiting_thread(r, [this](const sched::sighting& seen) { thread(seen); });
   return count;
 }
 

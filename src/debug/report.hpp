@@ -11,6 +11,7 @@
 #include "debug/call_stack.hpp"
 #include "debug/symbols.hpp"
 #include "sched/inspect.hpp"
+#include "sync/lock_order.hpp"
 
 namespace gofer::debug {
 
@@ -20,6 +21,9 @@ void on_large_stack(F&& write) {
   if (this_fiber::id() == 0) return write();
   std::thread(std::ref(write)).join();
 }
+
+/// "fiber 17 "indexer"" or "a plain thread".
+std::string title(const sync::lock_holder& who);
 
 /// Writes about fibers to a descriptor, in plain text. Errors of the descriptor are ignored: there is nobody to tell.
 class report {
@@ -35,10 +39,11 @@ class report {
   std::size_t everybody(sched::runtime& r);
 
   /// `name (source.cpp:12)` for every frame that is not the library's own business, to the fiber's beginning.
-  void stack(const call_stack& frames, bool after_call = true);
+  /// `after_call`: the first address is one that a call returns to, as the others are.
+  void stack(std::span<const void* const> frames, bool after_call = true);
 
   /// "source.cpp:12" of the first place that is not a library's, or "".
-  std::string first_place(const call_stack& frames);
+  std::string first_place(std::span<const void* const> frames);
 
   void flush() noexcept;
 

@@ -1,14 +1,13 @@
 #include "debug/symbols.hpp"
 
-#include <cxxabi.h>
 #include <dlfcn.h>
 
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
-#include <memory>
 #include <mutex>
 #include <string_view>
+
+#include "arch/demangle.hpp"
 
 #if defined(GOFER_LIBDW)
 #include <dwarf.h>
@@ -19,12 +18,7 @@
 namespace gofer::debug {
 namespace {
 
-std::string demangle(const char* name) {
-  int status = 0;
-  const std::unique_ptr<char, decltype(&std::free)> readable(abi::__cxa_demangle(name, nullptr, nullptr, &status),
-                                                             &std::free);
-  return status == 0 ? readable.get() : name;
-}
+using arch::demangle;
 
 /// What the dynamic linker knows: the nearest exported function.
 place nearest_symbol(std::uintptr_t address) {

@@ -55,21 +55,11 @@ void start_fiber(fiber_draft draft, void (*body)(void* closure)) noexcept {
   f->body = body;
   f->started_at.set(__builtin_return_address(0));
   f->id.store(next_id(r, p), std::memory_order_release);
-  if (p != nullptr) {
-    p->counters.started.add(1);
-  } else {
-    const std::scoped_lock hold(r.foreign_lock);
-    r.foreign.started.add(1);
-  }
+  r.count(p, &processor_counters::started);
   r.make_runnable_last(t, f);
 }
 
-void discard_fiber(fiber_draft draft) noexcept {
-  auto& r = runtime::get();
-  processor* p = this_thread().proc.get();
-  r.stacks.release(draft.who->stack_class.get(), p);
-  r.fibers.put(draft.who, p);
-}
+void discard_fiber(fiber_draft draft) noexcept { runtime::get().discard(*draft.who, this_thread().proc.get()); }
 
 std::uint32_t sleep(const wait_limit& limit) noexcept {
   waiter self("sleep", nullptr, limit);
@@ -95,13 +85,7 @@ blocking_section::blocking_section() noexcept {
     r.run_in_worker(p, false);
     return;
   }
-  r.idle.put(p);
-  if (r.has_work()) {
-    r.notify();
-  } else {
-    arch::full_fence();  // as in a worker that goes to sleep: pairs with the fence in notify
-    if (r.has_work()) r.notify();
-  }
+  r.leave_idle(*p);
 }
 
 blocking_section::~blocking_section() {

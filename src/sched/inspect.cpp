@@ -52,18 +52,16 @@ inspection::~inspection() {
   one_at_a_time.unlock();
 }
 
-void for_each_waiting_thread(runtime& r, void (*look)(void* argument, const sighting& seen), void* argument) {
-  for (thread* t = first_thread(); t != nullptr; t = t->next_made) {
-    sighting seen;
-    seen.id = t->index;
-    seen.what = sighting::state::waiting;
-    seen.reason = t->waiting_in.load(std::memory_order_acquire);
-    if (seen.reason == nullptr) continue;
-    seen.object = t->waiting_on.get();
-    seen.for_ever = t->waits_for_ever.get();
-    seen.since = since(r, t->waiting_since.get());
-    look(argument, seen);
-  }
+sighting sight(runtime& r, const thread& t) noexcept {
+  sighting seen;
+  seen.reason = t.waiting_in.load(std::memory_order_acquire);
+  if (seen.reason == nullptr) return seen;
+  seen.id = t.index;
+  seen.what = sighting::state::waiting;
+  seen.object = t.waiting_on.get();
+  seen.for_ever = t.waits_for_ever.get();
+  seen.since = since(r, t.waiting_since.get());
+  return seen;
 }
 
 bool running_fiber(sighting& seen, const std::byte*& stack) noexcept {

@@ -45,9 +45,16 @@ class inspection {
   runtime& runtime_;
 };
 
-/// Calls `look(argument, sighting)` for every plain thread that waits for a fiber or another thread.
-void for_each_waiting_thread(runtime& r, void (*look)(void* argument, const sighting& seen), void* argument);
+/// What a plain thread does; without a reason if it does not wait for a fiber or another thread.
+sighting sight(runtime& r, const thread& t) noexcept;
 
+/// Calls `look(sighting)` for every plain thread that waits.
+template <class F>
+void for_each_waiting_thread(runtime& r, F&& look) {
+  for (const thread* t = first_thread(); t != nullptr; t = t->next_made) {
+    if (const sighting seen = sight(r, *t); seen.reason != nullptr) look(seen);
+  }
+}
 /// The fiber on this thread, or false: there is none. Async-signal-safe.
 bool running_fiber(sighting& seen, const std::byte*& stack) noexcept;
 

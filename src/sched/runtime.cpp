@@ -54,13 +54,6 @@ struct stop_when_main_returns {
 
 }  // namespace
 
-wait_mark::wait_mark(thread& t, const char* reason, const void* object, bool for_ever) noexcept : thread_(t) {
-  t.waiting_on.set(object);
-  t.waiting_since.set(runtime::get().read_clock());
-  t.waits_for_ever.set(for_ever);
-  t.waiting_in.store(reason, std::memory_order_release);
-}
-
 std::uint32_t runtime::read_clock() noexcept {
   const auto ticks = static_cast<std::uint32_t>((now() - started_) / clock_unit);
   coarse_clock.set(ticks);
@@ -324,11 +317,28 @@ void runtime::flush_idle() noexcept {
     processor* p = idle.take();
     if (p == nullptr) return;
     stacks.flush(*p);
-    // Somebody may have looked for it in vain.
-    idle.put(p);
-    arch::full_fence();
-    if (has_work() || !network.occupied()) notify();
+    leave_idle(*p);
   }
+}
+
+void runtime::leave_idle(processor& p) noexcept {
+  idle.put(&p);
+  arch::full_fence();  // as in a worker that goes to sleep: pairs with the fence in notify
+  if (has_work() || !network.occupied()) notify();
+}
+
+void runtime::discard(fiber& f, processor* p) noexcept {
+  stacks.release(f.stack_class.get(), p);
+  fibers.put(&f, p);
+}
+
+void runtime::count(processor* p, owned<std::uint64_t> processor_counters::* what) noexcept {
+  if (p != nullptr) {
+    (p->counters.*what).add(1);
+    return;
+  }
+  const std::scoped_lock hold(foreign_lock_);
+  (foreign.*what).add(1);
 }
 
 }  // namespace gofer::sched

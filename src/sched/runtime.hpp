@@ -92,6 +92,17 @@ class runtime {
   /// For the monitor: takes the stacks that idle processors keep for fibers to come.
   void flush_idle() noexcept;
 
+  /// Leaves a processor idle; for its owner, which does not go to sleep itself. Wakes a worker if there is something to
+  /// do, or nobody in the poller.
+  void leave_idle(processor& p) noexcept;
+
+  /// Takes the block of a fiber back, and the promise of a stack that it had. `p` is the calling thread's processor or
+  /// null, here and below.
+  void discard(fiber& f, processor* p) noexcept;
+
+  /// Counts one more of `what`.
+  void count(processor* p, owned<std::uint64_t> processor_counters::* what) noexcept;
+
   /// Gives `p` to a worker thread, sleeping or new. `searching`: the worker is already counted as a searcher.
   void run_in_worker(processor* p, bool searching) noexcept;
 
@@ -102,7 +113,6 @@ class runtime {
   poller network;
   monitor watcher;
   processor_counters foreign;        // counted by threads without a processor
-  arch::spin_lock foreign_lock;      // guards it
   std::atomic<unsigned> workers{0};  // worker threads that have not ended
 
   /// Time since the start, as somebody read it last: not behind by more than the monitor's longest pause while
@@ -122,6 +132,7 @@ class runtime {
   bool assign_to_poll_sleeper(processor* p) noexcept;
 
   static std::atomic<runtime*> instance_;
+  arch::spin_lock foreign_lock_;  // of those who add to `foreign`
   const time_point started_ = now();
   const unsigned processor_count_;
   const unsigned most_processors_;

@@ -5,11 +5,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <memory>
 #include <string>
 #include <typeinfo>
 
 #include "arch/context.hpp"
+#include "arch/demangle.hpp"
 #include "arch/exception_state.hpp"
 #include "sched/fiber_locals.hpp"
 #include "sched/runtime.hpp"
@@ -21,12 +21,12 @@ GOFER_SWITCH_CODE void* saved_context(const fiber& f) noexcept { return f.sp; }
 
 fiber_stack& stack_of(const fiber& f) noexcept { return *f.stack.load(std::memory_order_relaxed); }
 
-/// The fiber is no more: its stack is not in use, its block is free.
+/// The fiber is no more: nobody is on its stack, which is not its own any more.
 void recycle(runtime& r, thread& t, fiber& f) noexcept {
-  processor* p = t.proc.get();
+  f.stack.store(nullptr, std::memory_order_relaxed);
   f.id.store(0, std::memory_order_relaxed);
-  r.stacks.release(f.stack_class.get(), p);
-  r.fibers.put(&f, p);
+  f.on_thread.store(false, std::memory_order_release);
+  r.discard(f, t.proc.get());
 }
 
 /// The destination's part of a switch: `left` is the fiber that was left, or null if it was a scheduler.
@@ -44,9 +44,7 @@ thread& arrive(arch::sanitized_stack& here, fiber* left) noexcept {
   const departure why = left->leaving.get();
   if (why == departure::finish) {
     auto& r = runtime::get();
-    left->stack.store(nullptr, std::memory_order_relaxed);
     r.stacks.put(&its_stack, t.proc.get());
-    left->on_thread.store(false, std::memory_order_release);
     recycle(r, t, *left);
     return t;
   }
@@ -59,10 +57,7 @@ thread& arrive(arch::sanitized_stack& here, fiber* left) noexcept {
 [[noreturn]] void abort_for_exception(const fiber& f) noexcept {
   std::string type = "an unknown type";
   if (const std::type_info* info = abi::__cxa_current_exception_type()) {
-    int status = 0;
-    const std::unique_ptr<char, decltype(&std::free)> name(abi::__cxa_demangle(info->name(), nullptr, nullptr, &status),
-                                                           &std::free);
-    type = status == 0 ? name.get() : info->name();
+    type = arch::demangle(info->name());
   }
   std::string what;
   try {
@@ -162,12 +157,7 @@ GOFER_SWITCH_CODE void fiber_main(void* left) noexcept {
     run_body(*self);
     thread& t = this_thread();
     auto& r = runtime::get();
-    if (processor* p = t.proc.get()) {
-      p->counters.finished.add(1);
-    } else {
-      const std::scoped_lock hold(r.foreign_lock);
-      r.foreign.finished.add(1);
-    }
+    r.count(t.proc.get(), &processor_counters::finished);
     fiber_stack& stack = stack_of(*self);
     fiber* next = choose(t);
     const bool stays = !arch::contexts_are_kept && next != nullptr &&
@@ -177,13 +167,10 @@ GOFER_SWITCH_CODE void fiber_main(void* left) noexcept {
       leave(t, *self, departure::finish, next);
       __builtin_unreachable();
     }
-    self->stack.store(nullptr, std::memory_order_relaxed);
-    self->on_thread.store(false, std::memory_order_release);
     recycle(r, t, *self);
     self = next;
-    t.running.set(self);
-    self->on_thread.store(true, std::memory_order_relaxed);
     self->stack.store(&stack, std::memory_order_relaxed);
+    enter(t, *self);
   }
 }
 

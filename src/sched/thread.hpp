@@ -55,18 +55,6 @@ struct thread {
 /// The first of all records that were ever made.
 thread* first_thread() noexcept;
 
-/// Notes in a plain thread's record, for reports, that and where it waits.
-class wait_mark {
- public:
-  wait_mark(thread& t, const char* reason, const void* object, bool for_ever) noexcept;
-  wait_mark(const wait_mark&) = delete;
-  wait_mark& operator=(const wait_mark&) = delete;
-  ~wait_mark() { thread_.waiting_in.store(nullptr, std::memory_order_release); }
-
- private:
-  thread& thread_;
-};
-
 /// The calling thread's record. Never inlined, and asked for again after every switch: a fiber may resume on another
 /// thread, and compilers keep addresses of thread-locals across calls (GCC PR 26461).
 thread& this_thread() noexcept;

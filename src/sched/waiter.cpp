@@ -85,9 +85,15 @@ std::uint32_t waiter::wait() noexcept {
 }
 
 std::uint32_t waiter::block_thread() noexcept {
-  const wait_mark mark(*thread_, reason_, object_, by_ == wakers::one_queue && !limit_.bounded());
+  // For reports. A wait of a plain thread does not start the runtime.
+  runtime* r = runtime::if_started();
+  thread_->waiting_on.set(object_);
+  thread_->waiting_since.set(r == nullptr ? 0 : r->read_clock());
+  thread_->waits_for_ever.set(by_ == wakers::one_queue && !limit_.bounded());
+  thread_->waiting_in.store(reason_, std::memory_order_release);
   // A claim is always followed by one signal, which this thread always waits for.
   if (!thread_->sleep.wait(limit_.deadline) && !claim(timed_out)) thread_->sleep.wait(no_deadline);
+  thread_->waiting_in.store(nullptr, std::memory_order_release);
   return outcome();
 }
 

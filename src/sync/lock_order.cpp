@@ -33,11 +33,9 @@ std::uint64_t caller() noexcept {
   return fiber != 0 ? fiber * 2 : std::uint64_t{sched::thread_index()} * 2 + 1;
 }
 
-using frame_array = std::array<const void*, 16>;
-
-std::size_t capture(frame_array& frames) noexcept {
+captured_stack capture() noexcept {
   auto* above = lock_order_above.capture.load(std::memory_order_acquire);
-  return above == nullptr ? 0 : above(frames.data(), frames.size());
+  return above == nullptr ? captured_stack{} : above();
 }
 
 /// Which locks are taken while which others are held: an edge for each pair, with how it came to be. A cycle means that
@@ -67,9 +65,7 @@ class lock_graph {
         }
         auto& edges = after_[h.lock];
         if (edges.contains(lock)) continue;
-        lock_inversion_side side{.who = self(), .first = h.lock, .second = lock};
-        side.first_frames = h.who.frames;
-        side.first_depth = h.who.depth;
+        lock_inversion_side side{.who = self(), .first = h.lock, .second = lock, .first_where = h.who.where};
         if (!inverted) {
           if (const lock_inversion_side* other = step_back(lock, h.lock)) {
             inverted = true;
@@ -128,9 +124,7 @@ class lock_graph {
   };
 
   static lock_holder self() {
-    lock_holder me{.known = true, .fiber = this_fiber::id(), .name = std::string(this_fiber::name())};
-    me.depth = capture(me.frames);
-    return me;
+    return {.known = true, .fiber = this_fiber::id(), .name = std::string(this_fiber::name()), .where = capture()};
   }
 
   static bool forget(std::vector<held>& locks, const void* lock) noexcept {

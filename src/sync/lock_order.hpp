@@ -4,33 +4,40 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 
 namespace gofer::sync {
+
+/// Return addresses of a stack, the innermost first.
+struct captured_stack {
+  std::array<const void*, 16> frames{};
+  std::size_t depth = 0;
+
+  std::span<const void* const> all() const noexcept { return {frames.data(), depth}; }
+};
 
 /// Who has a lock, as far as the lock order is watched.
 struct lock_holder {
   bool known = false;
   std::uint64_t fiber = 0;  // 0: a plain thread
   std::string name;
-  std::array<const void*, 16> frames{};  // where it was locked
-  std::size_t depth = 0;
+  captured_stack where;  // it was locked
 };
 lock_holder holder_of(const void* lock);
 
 /// One side of two locks taken in opposite orders.
 struct lock_inversion_side {
-  lock_holder who;  // took `first`, then asked for `second`, where `frames` say
+  lock_holder who;  // took `first`, then asked for `second`, `where` it says
   const void* first = nullptr;
   const void* second = nullptr;
-  std::array<const void*, 16> first_frames{};  // where it had taken `first`
-  std::size_t first_depth = 0;
+  captured_stack first_where;  // it had taken `first`
 };
 
 /// Where the watch on the order of locks reaches what lies above it. Set once, early.
 struct lock_order_hooks {
-  /// Fills in the return addresses of the caller's stack; returns how many.
-  std::atomic<std::size_t (*)(const void** frames, std::size_t most) noexcept> capture{nullptr};
+  /// The caller's stack.
+  std::atomic<captured_stack (*)() noexcept> capture{nullptr};
   /// Reports a cycle: `now` is what is being done, `before` an earlier step that makes it one.
   std::atomic<void (*)(const lock_inversion_side& now, const lock_inversion_side& before)> inversion{nullptr};
   /// Reports that the caller locks what it has locked already; does not return.

@@ -1,0 +1,10 @@
+#pragma once
+
+#include <string>
+
+namespace gofer::arch {
+
+/// A mangled name as people write it; what is no mangled name comes back as it is.
+std::string demangle(const char* name);
+
+}  // namespace gofer::arch
