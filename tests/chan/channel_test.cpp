@@ -212,18 +212,19 @@ TEST_P(Channel, WaitingReceiversAreServedInOrder) {
   chan<int> ch;
   std::mutex order_lock;
   std::vector<int> order;
-  std::atomic<int> turn{0};
+  const auto waiting = [&] {
+    auto& inside = *ch.ref().get();
+    const std::scoped_lock hold(inside.lock);
+    int count = 0;
+    for (const auto* node = inside.receivers.front(); node != nullptr; node = node->next) ++count;
+    return count;
+  };
   test::run_in(GetParam(), 5, [&](int i) {
+    while (waiting() != i) gofer::yield();
     if (i == 4) {
-      while (turn != 4) gofer::yield();
-      gofer::sleep_for(5ms);
       for (int k = 0; k < 4; ++k) ch.send(k);
       return;
     }
-    while (turn != i) gofer::yield();
-    const auto go_on = [&] { ++turn; };
-    if (i > 0) gofer::sleep_for(5ms);  // the one before is in the queue by now
-    go_on();
     const int got = ch.receive().value();
     const std::scoped_lock hold(order_lock);
     order.push_back(got * 10 + i);

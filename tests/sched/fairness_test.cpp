@@ -48,7 +48,7 @@ constexpr auto bound = test::sanitized ? 400ms : 60ms;
 class Starvation : public testing::TestWithParam<unsigned> {
  protected:
   void SetUp() override {
-    if (gofer::stats().processors != 0) GTEST_SKIP() << "the runtime has been started by another test in this process";
+    NEEDS_A_NEW_RUNTIME();
     gofer::configure({.processors = GetParam()});
   }
   void TearDown() override { finish(); }
@@ -80,6 +80,7 @@ TEST_P(Starvation, NorDoesOneThatBlocksItsThread) {
 
 TEST_P(Starvation, WhatAFiberMadeRunnableBeforeItComputesIsNotKept) {
   gofer::latch others(11 * static_cast<int>(GetParam()));
+  std::latch computing(GetParam());
   for (unsigned i = 0; i < GetParam(); ++i) {
     all_.go([&] {
       for (int k = 0; k < 10; ++k) gofer::go([&] { others.count_down(); });  // in the ring
@@ -90,10 +91,11 @@ TEST_P(Starvation, WhatAFiberMadeRunnableBeforeItComputesIsNotKept) {
       });
       gofer::yield();
       ch.send(1);  // in the next slot
+      computing.count_down();
       compute(stop_);
     });
   }
-  std::this_thread::sleep_for(1ms);
+  computing.wait();
   const auto before = steady_clock::now();
   others.wait();
   EXPECT_LT(steady_clock::now() - before, bound);
@@ -117,8 +119,14 @@ TEST_P(Starvation, SocketsAreServedWhileAllProcessorsCompute) {
     }
   });
   waits.wait();
-  for (unsigned i = 0; i < GetParam(); ++i) all_.go([&] { compute(stop_); });
-  std::this_thread::sleep_for(5ms);
+  std::latch computing(GetParam());
+  for (unsigned i = 0; i < GetParam(); ++i) {
+    all_.go([&] {
+      computing.count_down();
+      compute(stop_);
+    });
+  }
+  computing.wait();
   for (int i = 0; i < 20; ++i) {
     const auto sent = steady_clock::now();
     ASSERT_EQ(write(ends[1], "x", 1), 1);
@@ -174,7 +182,7 @@ INSTANTIATE_TEST_SUITE_P(With, Starvation, testing::Values(1U, 2U),
                          [](const auto& of) { return std::to_string(of.param) + "Processors"; });
 
 TEST(SurplusProcessors, AreBounded) {
-  if (gofer::stats().processors != 0) GTEST_SKIP() << "the runtime has been started by another test in this process";
+  NEEDS_A_NEW_RUNTIME();
   gofer::configure({.processors = 1, .surplus_processors = 2});
   std::atomic<bool> stop{false};
   std::atomic<int> computing{0};
@@ -185,7 +193,8 @@ TEST(SurplusProcessors, AreBounded) {
       compute(stop);
     });
   }
-  std::this_thread::sleep_for(300ms);
+  while (computing != 3) std::this_thread::sleep_for(1ms);
+  std::this_thread::sleep_for(300ms);  // long enough for a fourth
   EXPECT_EQ(computing, 3);
   EXPECT_EQ(gofer::stats().surplus_processors, 2U);
   stop = true;
@@ -194,7 +203,7 @@ TEST(SurplusProcessors, AreBounded) {
 }
 
 TEST(SurplusProcessorsStress, ComeAndGo) {
-  if (gofer::stats().processors != 0) GTEST_SKIP() << "the runtime has been started by another test in this process";
+  NEEDS_A_NEW_RUNTIME();
   gofer::configure({.processors = 2, .surplus_processors = 3});
   std::atomic<int> sum{0};
   gofer::wait_group all;
@@ -216,7 +225,7 @@ TEST(SurplusProcessorsStress, ComeAndGo) {
 }
 
 TEST(Blocking, HandsItsProcessorOverAtOnce) {
-  if (gofer::stats().processors != 0) GTEST_SKIP() << "the runtime has been started by another test in this process";
+  NEEDS_A_NEW_RUNTIME();
   gofer::configure({.processors = 1});
   std::vector<steady_clock::duration> delays;
   gofer::run([&] {

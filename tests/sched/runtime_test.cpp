@@ -17,7 +17,7 @@
 namespace {
 
 TEST(Configure, SetsTheProcessorsAndTheStacks) {
-  if (gofer::stats().processors != 0) GTEST_SKIP() << "the runtime has been started by another test in this process";
+  NEEDS_A_NEW_RUNTIME();
   gofer::configure({.processors = 3, .stack_size = 100'000});
   EXPECT_EQ(gofer::processors(), 3U);
   gofer::run([] {});
@@ -31,7 +31,7 @@ TEST(Configure, ThrowsOnceTheRuntimeRuns) {
 }
 
 TEST(Configure, ThrowsForSizesThatCannotBe) {
-  if (gofer::stats().processors != 0) GTEST_SKIP() << "the runtime has been started by another test in this process";
+  NEEDS_A_NEW_RUNTIME();
   EXPECT_THROW(gofer::configure({.processors = 1'000'000}), std::invalid_argument);
   EXPECT_THROW(gofer::configure({.stack_size = std::size_t{1} << 40}), std::invalid_argument);
 }

@@ -86,7 +86,7 @@ TEST(Stacks, GiveTheirMemoryBackAfterABurst) {
 
 TEST(Stacks, OfOlderKernelsAreGuardedTooAndTheLimitIsAClearError) {
   if (test::sanitized) GTEST_SKIP() << "the sanitizers need too much memory for this";
-  if (gofer::stats().processors != 0) GTEST_SKIP() << "the runtime has been started by another test in this process";
+  NEEDS_A_NEW_RUNTIME();
   gofer::arch::force_mprotect_guards(true);
   std::string error;
   gofer::latch go_on(1);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <gofer/go.hpp>
+#include <gofer/runtime.hpp>
 
 namespace test {
 
@@ -64,6 +65,13 @@ inline std::string name_of(const testing::TestParamInfo<callers>& info) {
 }
 
 }  // namespace test
+
+/// For tests that settle how the runtime is to be, or see it start: one can do so in a process. CTest starts every test
+/// in a process of its own, so that none is left out there.
+#define NEEDS_A_NEW_RUNTIME()           \
+  if (gofer::stats().processors == 0) { \
+  } else                                \
+    GTEST_SKIP() << "the runtime has been started by another test in this process"
 
 /// Lets the TEST_P of `Suite`, a using of test::ForCallers, run for each kind of caller.
 #define FOR_ALL_CALLERS(Suite)                                                                                   \
