@@ -36,17 +36,46 @@ bool somebody_may_run(sched::runtime& r, std::size_t& count) {
   return may;
 }
 
+/// The plain threads that wait for a fiber or for another thread, without a limit.
+struct waiting_threads {
+  unsigned count = 0;
+  std::uint64_t waits = 0;  // of them all, so far
+  bool operator==(const waiting_threads&) const = default;
+};
+
+waiting_threads count_waiting_threads(sched::runtime& r) {
+  waiting_threads all;
+  sched::for_each_waiting_thread(r, [&](const sched::sighting& seen) {
+    if (!seen.for_ever) return;
+    ++all.count;
+    all.waits += seen.waits;
+  });
+  return all;
+}
+
+enum class verdict { goes_on, may_come_to_it, deadlock };
+
+/// What is seen here is seen bit by bit. It was all true at one moment, if nobody did anything between the first look
+/// and the last: no worker took a processor, and no thread ended a wait.
+verdict judge(sched::runtime& r) {
+  const std::uint64_t takes = r.idle.takes();
+  if (!sched::all_asleep(r)) return verdict::goes_on;
+  const waiting_threads threads = count_waiting_threads(r);
+  // All workers sleep, the monitor is here; every other thread has to be one that waits.
+  if (threads_of_process() != r.workers.load(std::memory_order_acquire) + 1 + threads.count)
+    return verdict::may_come_to_it;
+  std::size_t fibers = 0;
+  if (somebody_may_run(r, fibers) || fibers + threads.count == 0) return verdict::goes_on;
+  if (count_waiting_threads(r) != threads || r.idle.takes() != takes || r.stopping()) return verdict::may_come_to_it;
+  return verdict::deadlock;
+}
+
 }  // namespace
 
 bool report_deadlock(sched::runtime& r) noexcept {
-  if (!sched::all_asleep(r)) return false;  // what goes on will come to an end, and we are asked again then
-  unsigned threads = 0;
-  sched::for_each_waiting_thread(r, [&](const sched::sighting& seen) { threads += seen.for_ever ? 1 : 0; });
-  // All workers sleep, the monitor is here; every other thread has to be one that waits for a fiber or for another.
-  if (threads_of_process() != r.workers.load(std::memory_order_acquire) + 1 + threads) return true;
-  std::size_t fibers = 0;
-  if (somebody_may_run(r, fibers) || fibers + threads == 0) return false;
-  if (!sched::all_asleep(r) || r.stopping()) return false;
+  const verdict seen = judge(r);
+  // What goes on will come to an end, and we are asked again then.
+  if (seen != verdict::deadlock) return seen == verdict::may_come_to_it;
   {
     report out(STDERR_FILENO);
     out << "gofer: all fibers are asleep: deadlock\n\n";

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <mutex>
 
 #include <gofer/detail/arch/spin_lock.hpp>
@@ -65,6 +66,13 @@ class idle_set {
   unsigned idle() const noexcept { return idle_.load(std::memory_order_relaxed); }
   unsigned spares() const noexcept { return spare_count_.load(std::memory_order_relaxed); }
 
+  /// How often a processor was taken so far. While all are idle nobody runs a fiber, serves a timer or the network
+  /// without taking one first, so that between two equal answers nothing of that happened.
+  std::uint64_t takes() noexcept {
+    const std::scoped_lock hold(lock_);
+    return takes_;
+  }
+
   /// Workers with a processor that look for work. While there is one, publishers need wake nobody: a searcher that
   /// finds something makes another worker search.
   std::atomic<unsigned> searching{0};
@@ -74,12 +82,14 @@ class idle_set {
   void remove(processor*& at) noexcept {
     at->idle.store(false, std::memory_order_relaxed);
     at = at->next_idle;
+    ++takes_;
     idle_.fetch_sub(1, std::memory_order_relaxed);
   }
 
   arch::spin_lock lock_;
   processor* processors_ = nullptr;
   thread* spares_ = nullptr;
+  std::uint64_t takes_ = 0;
   std::atomic<unsigned> idle_{0};
   std::atomic<unsigned> spare_count_{0};
 };

@@ -60,6 +60,7 @@ sighting sight(runtime& r, const thread& t) noexcept {
   seen.what = sighting::state::waiting;
   seen.object = t.waiting_on.get();
   seen.for_ever = t.waits_for_ever.get();
+  seen.waits = t.waits.get();
   seen.since = since(r, t.waiting_since.get());
   return seen;
 }

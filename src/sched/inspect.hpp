@@ -22,6 +22,7 @@ struct sighting {
   const void* object = nullptr;  // waiting: on which object, or null
   bool outside = false;          // waiting: what happens outside of the program can end it
   bool for_ever = false;         // waiting, a thread: without a limit
+  std::uint64_t waits = 0;       // of a thread: so far
   std::chrono::milliseconds since{0};
   const void* started_at = nullptr;
   std::size_t stack_size = 0;

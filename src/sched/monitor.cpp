@@ -86,14 +86,16 @@ void monitor::fall_asleep(runtime& r) noexcept {
   std::chrono::nanoseconds pause = between_trims;
   for (bool more = true; more && !r.stopping();) {
     more = r.stacks.trim();
+    const std::uint64_t takes = r.idle.takes();
     auto* all_idle = above.all_idle.load(std::memory_order_acquire);
     const bool ask_again = all_idle != nullptr && all_idle(r);
     if (!more && ask_again) pause = std::min<std::chrono::nanoseconds>(2 * pause, longest_sleep);
     more = more || ask_again;
-    // Announce sleep, fence, look again; pairs with the fence that precedes every wake.
+    // Announce sleep, fence, look again; pairs with the fence that precedes every wake. What ran meanwhile and has come
+    // to rest again may be in a deadlock now, about which we have to ask.
     asleep_.store(true, std::memory_order_relaxed);
     arch::full_fence();
-    const bool sleeps = r.idle.idle() == r.active_processors() && !r.stopping();
+    const bool sleeps = r.idle.idle() == r.active_processors() && r.idle.takes() == takes && !r.stopping();
     const bool woken = !sleeps || sleep_.wait(more ? clock::now() + pause : no_deadline);
     asleep_.store(false, std::memory_order_relaxed);
     if (woken) return;

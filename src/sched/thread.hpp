@@ -40,6 +40,7 @@ struct thread {
   std::atomic<const char*> waiting_in{nullptr};
   owned<const void*> waiting_on;
   owned<std::uint32_t> waiting_since;  // of the runtime's coarse clock
+  owned<std::uint64_t> waits;          // so far
   owned<bool> waits_for_ever;          // for fibers or other threads, without a limit
 
   // Of worker threads:

@@ -89,6 +89,7 @@ std::uint32_t waiter::block_thread() noexcept {
   runtime* r = runtime::if_started();
   thread_->waiting_on.set(object_);
   thread_->waiting_since.set(r == nullptr ? 0 : r->read_clock());
+  thread_->waits.add(1);
   thread_->waits_for_ever.set(by_ == wakers::one_queue && !limit_.bounded());
   thread_->waiting_in.store(reason_, std::memory_order_release);
   // A claim is always followed by one signal, which this thread always waits for.

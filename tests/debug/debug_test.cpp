@@ -348,4 +348,17 @@ TEST(Overflow, OtherFaultsAreLeftToWhoHandledThem) {
   gofer::run([] { raise(SIGSEGV); });
 }
 
+// The alarm looks at one thing after another, while a timer that was the last thing to hope for ends the wait, and all
+// falls asleep again.
+TEST(NoDeadlockStress, WhileTimersEndTheWaitsOfAThread) {
+  for (int round = 0; round < 400; ++round) {
+    gofer::chan<int> ch;
+    gofer::go([=] {
+      gofer::sleep_for(2ms + std::chrono::microseconds(25 * (round % 200)));
+      ch.send(round);
+    });
+    ASSERT_EQ(ch.receive(), round);
+  }
+}
+
 }  // namespace
