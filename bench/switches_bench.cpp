@@ -13,7 +13,7 @@ void* main_context = nullptr;
 void* other_context = nullptr;
 
 void other(void* /*transfer*/) {
-  for (;;) gofer::arch::gofer_switch_context(&other_context, main_context, nullptr);
+  for (;;) gofer::arch::switch_context(&other_context, main_context, nullptr);
 }
 
 /// There and back: two switches.
@@ -21,7 +21,7 @@ void switches(benchmark::State& state) {
   constexpr std::size_t size = 64 * 1024;
   const auto stack = std::make_unique<std::byte[]>(size);
   other_context = gofer::arch::make_context(stack.get() + size, other);
-  for (auto _ : state) gofer::arch::gofer_switch_context(&main_context, other_context, nullptr);
+  for (auto _ : state) gofer::arch::switch_context(&main_context, other_context, nullptr);
   report(state, 2);
 }
 ROW(switches, "context switch");

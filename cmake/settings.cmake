@@ -10,11 +10,7 @@ set(GOFER_SANITIZE "" CACHE STRING "Sanitizers for everything: 'address,undefine
 if(NOT CMAKE_SYSTEM_NAME STREQUAL "Linux")
   message(FATAL_ERROR "gofer runs on Linux; this is ${CMAKE_SYSTEM_NAME}")
 endif()
-if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
-  set(GOFER_ARCH x86_64)
-elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
-  set(GOFER_ARCH aarch64)
-else()
+if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|aarch64|arm64)$")
   message(FATAL_ERROR "gofer switches contexts on x86-64 and aarch64; this is ${CMAKE_SYSTEM_PROCESSOR}")
 endif()
 

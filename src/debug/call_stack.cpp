@@ -2,6 +2,11 @@
 
 #include <unwind.h>
 
+#include <cstring>
+
+#include "arch/context.hpp"
+#include "arch/sanitizer.hpp"
+
 #if defined(GOFER_LIBUNWIND)
 #include <dlfcn.h>
 #define UNW_LOCAL_ONLY
@@ -82,27 +87,26 @@ call_stack walk_from(unw_cursor_t& at) noexcept {
 
 bool can_walk_stacks() noexcept { return loaded().complete(); }
 
-call_stack walk(const arch::saved_registers& from) noexcept {
+call_stack walk(const void* context) noexcept {
   if (!can_walk_stacks()) return {};
-  unw_context_t context{};
+  arch::saved_context saved{};
+  std::memcpy(&saved, context, sizeof(saved));
+  const auto sp = reinterpret_cast<std::uintptr_t>(context) + arch::saved_context_size;
+  unw_context_t registers{};
+  auto& machine = registers.uc_mcontext;
 #if defined(__x86_64__)
-  auto& registers = context.uc_mcontext.gregs;
-  registers[REG_RIP] = static_cast<greg_t>(from.pc);
-  registers[REG_RSP] = static_cast<greg_t>(from.sp);
-  registers[REG_RBP] = static_cast<greg_t>(from.frame);
-  constexpr int others[] = {REG_RBX, REG_R12, REG_R13, REG_R14, REG_R15};
-  for (std::size_t i = 0; i < std::size(others); ++i) registers[others[i]] = static_cast<greg_t>(from.others[i]);
+  machine.gregs[REG_RIP] = static_cast<greg_t>(saved.pc);
+  machine.gregs[REG_RSP] = static_cast<greg_t>(sp);
+  machine.gregs[REG_RBP] = static_cast<greg_t>(saved.frame);
 #elif defined(__aarch64__)
-  auto& machine = context.uc_mcontext;
-  machine.pc = from.pc;
-  machine.sp = from.sp;
-  machine.regs[29] = from.frame;
-  machine.regs[30] = from.pc;
-  for (std::size_t i = 0; i < from.others.size(); ++i) machine.regs[19 + i] = from.others[i];
+  machine.pc = saved.pc;
+  machine.sp = sp;
+  machine.regs[29] = saved.frame;
+  machine.regs[30] = saved.pc;
 #endif
-  unw_cursor_t at;
-  if (loaded().init(&at, &context) != 0) return {};
-  return walk_from(at);
+  unw_cursor_t cursor;
+  if (loaded().init(&cursor, &registers) != 0) return {};
+  return walk_from(cursor);
 }
 
 call_stack walk_interrupted(void* context) noexcept {
@@ -116,9 +120,7 @@ call_stack walk_interrupted(void* context) noexcept {
 
 bool can_walk_stacks() noexcept { return false; }
 
-call_stack walk(const arch::saved_registers& from) noexcept {
-  return {.frames = {reinterpret_cast<const void*>(from.pc)}, .depth = 0};
-}
+call_stack walk(const void* /*context*/) noexcept { return {}; }
 call_stack walk_interrupted(void* /*context*/) noexcept { return {}; }
 
 #endif

@@ -4,8 +4,6 @@
 #include <cstddef>
 #include <span>
 
-#include "arch/context.hpp"
-
 namespace gofer::debug {
 
 /// Addresses of a stack's frames, the innermost first. Each but perhaps the first is the address after a call.
@@ -19,8 +17,8 @@ struct call_stack {
 /// True if libunwind was there when this was built and is there now; else there are no stacks to be seen.
 bool can_walk_stacks() noexcept;
 
-/// The stack of a context that is not running.
-call_stack walk(const arch::saved_registers& from) noexcept;
+/// The stack of a context that is not running, by its address.
+call_stack walk(const void* context) noexcept;
 
 /// The caller's own.
 call_stack walk_own() noexcept;

@@ -152,7 +152,7 @@ std::size_t report::everybody(sched::runtime& r) {
     {
       const sched::inspection inspected(r, f);
       seen = inspected.seen;
-      if (seen.context != nullptr) frames = walk(arch::read_context(seen.context));
+      if (seen.context != nullptr) frames = walk(seen.context);
     }
     if (seen.id == 0) return;  // it has just finished
     fiber(seen, frames);

@@ -59,14 +59,19 @@ struct alignas(arch::cache_line) processor {
 
   /// The next fiber of this processor's own, or null. Owner only.
   fiber* pop() noexcept {
-    if (!next.empty() && (next_in_a_row.get() < next_budget || ring.size() == 0)) {
-      if (fiber* f = next.exchange(nullptr)) {
-        next_in_a_row.add(1);
-        return f;
-      }
+    if (!next.empty()) {
+      if (fiber* f = pop_next()) return f;
     }
     next_in_a_row.set(0);
     return ring.pop();
+  }
+
+  /// `next`, if its turn has come.
+  [[gnu::noinline]] fiber* pop_next() noexcept {
+    if (next_in_a_row.get() >= next_budget && ring.size() != 0) return nullptr;
+    fiber* f = next.exchange(nullptr);
+    if (f != nullptr) next_in_a_row.add(1);
+    return f;
   }
 
   bool has_work() const noexcept { return !next.empty() || ring.size() != 0; }

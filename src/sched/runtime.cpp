@@ -209,6 +209,15 @@ void runtime::make_runnable(thread& t, fiber* f) noexcept {
   make_runnable_last(t, f);
 }
 
+[[gnu::noinline]] void runtime::share_half(processor& p, fiber* and_this) noexcept {
+  fiber_list half;
+  for (std::uint32_t i = 0; i < run_ring::capacity / 2; ++i) {
+    if (fiber* old = p.ring.pop()) half.push(old);
+  }
+  half.push(and_this);
+  shared.push(half);
+}
+
 void runtime::make_runnable_last(thread& t, fiber* f) noexcept {
   processor* p = t.proc.get();
   if (p == nullptr) {
@@ -216,14 +225,8 @@ void runtime::make_runnable_last(thread& t, fiber* f) noexcept {
     notify();
     return;
   }
-  if (!p->ring.push(f)) {
-    fiber_list half;  // the ring is full: half of it goes where others find it
-    for (std::uint32_t i = 0; i < run_ring::capacity / 2; ++i) {
-      if (fiber* old = p->ring.pop()) half.push(old);
-    }
-    half.push(f);
-    shared.push(half);
-  }
+  if (!p->ring.push(f)) [[unlikely]]
+    share_half(*p, f);
   // No fence before the look: we are awake, and run the fiber ourselves if nobody else comes. One that goes idle just
   // now may be missed, and hear of it from what is made runnable next or, if we stand still, from the monitor.
   if (idle.idle() != 0) notify();

@@ -127,6 +127,9 @@ class runtime {
   std::atomic<const fiber*> inspected{nullptr};
 
  private:
+  /// The ring is full: half of it, and one more, go where others find them.
+  void share_half(processor& p, fiber* and_this) noexcept;
+
   explicit runtime(const runtime_options& options);
   static runtime& start();
   bool assign_to_poll_sleeper(processor* p) noexcept;

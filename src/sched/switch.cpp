@@ -11,13 +11,14 @@
 #include "arch/context.hpp"
 #include "arch/demangle.hpp"
 #include "arch/exception_state.hpp"
+#include "arch/float_state.hpp"
 #include "sched/fiber_locals.hpp"
 #include "sched/runtime.hpp"
 
 namespace gofer::sched {
 namespace {
 
-GOFER_SWITCH_CODE void* saved_context(const fiber& f) noexcept { return f.sp; }
+GOFER_SWITCH_CODE void* context_of(const fiber& f) noexcept { return f.sp; }
 
 fiber_stack& stack_of(const fiber& f) noexcept { return *f.stack.load(std::memory_order_relaxed); }
 
@@ -109,24 +110,26 @@ void enter(thread& t, fiber& f) noexcept {
 /// must not count an entry that has no exit.
 GOFER_SWITCH_CODE void leave(thread& t, fiber& self, departure why, fiber* to) noexcept {
   self.leaving.set(why);
-  const arch::exception_state mine = arch::take_exception_state(t.exceptions.get());
+  const arch::exception_state my_exceptions = arch::take_exception_state(t.exceptions.get());
+  const arch::float_state my_floats = arch::take_float_state();
   arch::sanitized_stack& from = stack_of(self).sanitized;
   void* left = nullptr;
   if (to != nullptr) {
     enter(t, *to);
-    void* load = saved_context(*to);  // before the sanitizers are told: they take what follows for the other's doing
+    void* load = context_of(*to);  // before the sanitizers are told: they take what follows for the other's doing
     arch::before_switch(from, stack_of(*to).sanitized, why == departure::finish);
-    left = arch::gofer_switch_context(&self.sp, load, &self);
+    left = arch::switch_context(&self.sp, load, &self);
   } else {
     t.running.set(nullptr);
     void* load = t.scheduler_sp;
     arch::before_switch(from, t.sanitized, why == departure::finish);
-    left = arch::gofer_switch_context(&self.sp, load, &self);
+    left = arch::switch_context(&self.sp, load, &self);
   }
   // Resumed. Nothing that was read from `t` holds: this may be another thread.
   arch::take_up(&self);  // handed on by who woke it
   thread& here = arrive(stack_of(self).sanitized, static_cast<fiber*>(left));
-  arch::restore_exception_state(here.exceptions.get(), mine);
+  arch::restore_exception_state(here.exceptions.get(), my_exceptions);
+  arch::restore_float_state(my_floats);
 }
 
 void run_body(fiber& self) noexcept {
@@ -168,6 +171,7 @@ GOFER_SWITCH_CODE void fiber_main(void* left) noexcept {
       __builtin_unreachable();
     }
     recycle(r, t, *self);
+    (void)arch::take_float_state();  // what the one that finished has set is not for the next
     self = next;
     self->stack.store(&stack, std::memory_order_relaxed);
     enter(t, *self);
@@ -180,9 +184,9 @@ void depart(thread& t, fiber& self, departure why) noexcept { leave(t, self, why
 
 void run(thread& t, fiber& f) noexcept {
   enter(t, f);
-  void* load = saved_context(f);
+  void* load = context_of(f);
   arch::before_switch(t.sanitized, stack_of(f).sanitized, false);
-  void* left = arch::gofer_switch_context(&t.scheduler_sp, load, nullptr);
+  void* left = arch::switch_context(&t.scheduler_sp, load, nullptr);
   arrive(t.sanitized, static_cast<fiber*>(left));
 }
 

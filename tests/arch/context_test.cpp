@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cfenv>
 #include <cstdint>
 #include <vector>
 
@@ -12,7 +11,7 @@ namespace {
 
 #if !defined(GOFER_ASAN) && !defined(GOFER_TSAN)  // they are not told of these bare switches
 
-using gofer::arch::gofer_switch_context;
+using gofer::arch::switch_context;
 
 struct two_contexts {
   void* main_sp = nullptr;
@@ -24,7 +23,7 @@ void alternate(void* transfer) {
   auto& c = *static_cast<two_contexts*>(transfer);
   for (int i = 0;; ++i) {
     c.order.push_back(100 + i);
-    gofer_switch_context(&c.other_sp, c.main_sp, &c);
+    switch_context(&c.other_sp, c.main_sp, &c);
   }
 }
 
@@ -34,7 +33,7 @@ TEST(Context, SwitchesBackAndForth) {
   c.other_sp = gofer::arch::make_context(stack.data() + stack.size(), alternate);
   for (int i = 0; i < 3; ++i) {
     c.order.push_back(i);
-    EXPECT_EQ(gofer_switch_context(&c.main_sp, c.other_sp, &c), &c);
+    EXPECT_EQ(switch_context(&c.main_sp, c.other_sp, &c), &c);
   }
   EXPECT_EQ(c.order, (std::vector<int>{0, 100, 1, 101, 2, 102}));
 }
@@ -43,7 +42,7 @@ void check_alignment(void* transfer) {
   auto& c = *static_cast<two_contexts*>(transfer);
   alignas(16) volatile char local[16];
   c.order.push_back(static_cast<int>(reinterpret_cast<std::uintptr_t>(&local) % 16));
-  gofer_switch_context(&c.other_sp, c.main_sp, nullptr);
+  switch_context(&c.other_sp, c.main_sp, nullptr);
 }
 
 TEST(Context, StartsOnAnAlignedStackWhateverTheTop) {
@@ -51,28 +50,9 @@ TEST(Context, StartsOnAnAlignedStackWhateverTheTop) {
   for (int cut = 0; cut < 33; ++cut) {
     two_contexts c;
     c.other_sp = gofer::arch::make_context(stack.data() + stack.size() - cut, check_alignment);
-    gofer_switch_context(&c.main_sp, c.other_sp, &c);
+    switch_context(&c.main_sp, c.other_sp, &c);
     EXPECT_EQ(c.order, std::vector<int>{0}) << "cut by " << cut;
   }
-}
-
-void round_upward(void* transfer) {
-  auto& c = *static_cast<two_contexts*>(transfer);
-  std::fesetround(FE_UPWARD);
-  gofer_switch_context(&c.other_sp, c.main_sp, nullptr);
-  c.order.push_back(std::fegetround() == FE_UPWARD ? 1 : 0);
-  gofer_switch_context(&c.other_sp, c.main_sp, nullptr);
-}
-
-TEST(Context, KeepsTheRoundingModeOfEach) {
-  std::vector<std::byte> stack(64 * 1024);
-  two_contexts c;
-  c.other_sp = gofer::arch::make_context(stack.data() + stack.size(), round_upward);
-  gofer_switch_context(&c.main_sp, c.other_sp, &c);
-  EXPECT_EQ(std::fegetround(), FE_TONEAREST);
-  gofer_switch_context(&c.main_sp, c.other_sp, &c);
-  EXPECT_EQ(c.order, std::vector<int>{1});
-  EXPECT_EQ(std::fegetround(), FE_TONEAREST);
 }
 
 #endif

@@ -12,10 +12,9 @@ that needs a living process, so for core files there is "info fibers" only.
 import gdb
 
 STRUCTURE = {
-    # Saved by src/arch/context_x86_64.S: words from the saved stack pointer upwards.
-    "i386:x86-64": {"words": {"r15": 1, "r14": 2, "r13": 3, "r12": 4, "rbx": 5, "rbp": 6, "rip": 7}, "sp": "rsp", "size": 64},
-    # By src/arch/context_aarch64.S.
-    "aarch64": {"words": {**{f"x{19 + i}": i for i in range(12)}, "pc": 11}, "sp": "sp", "size": 176},
+    # What src/arch/context.hpp saves (the rest is in the frames), and how far above it the stack pointer goes on.
+    "i386:x86-64": {"words": ["rbp", "rip"], "sp": "rsp", "size": 144},
+    "aarch64": {"words": ["x29", "pc"], "sp": "sp", "size": 16},
 }
 
 
@@ -105,7 +104,7 @@ class Fiber(gdb.Command):
             raise gdb.GdbError("fibers are known on x86-64 and aarch64")
         word = gdb.lookup_type("unsigned long").pointer()
         saved = gdb.Value(sp).cast(word)
-        there = {register: int(saved[i]) for register, i in layout["words"].items()}
+        there = {register: int(saved[i]) for i, register in enumerate(layout["words"])}
         there[layout["sp"]] = sp + layout["size"]
         gdb.execute("select-frame 0")
         here = {register: int(gdb.parse_and_eval(f"(unsigned long)${register}")) for register in there}
