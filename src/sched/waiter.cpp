@@ -41,6 +41,8 @@ waiter::waiter(thread& self, const char* reason, const void* object, const wait_
 void waiter::wake() noexcept {
   fiber* f = fiber_;
   if (f == nullptr) {
+    // By us, as for fibers: for as long as it has no core to run on, the thread does not know.
+    thread_->waiting_in.store(nullptr, std::memory_order_release);
     thread_->sleep.signal();
     return;
   }
