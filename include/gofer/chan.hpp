@@ -44,6 +44,7 @@ bool send(channel<T>* ch, T& v, const sched::wait_limit& limit) {
     wait_on_nil(limit);
     return false;
   }
+  sched::point("chan::send", ch);
   channel_node* counterpart = nullptr;
   std::unique_lock hold(ch->lock);
   const attempt done = ch->send_now(v, counterpart);
@@ -67,6 +68,7 @@ chan_status receive(channel<T>* ch, std::optional<T>& out, const sched::wait_lim
     return outcome == sched::waiter::timed_out ? chan_status::timeout : chan_status::stopped;
   };
   if (ch == nullptr) return gave_up(wait_on_nil(limit));
+  sched::point("chan::receive", ch);
   channel_node* counterpart = nullptr;
   std::unique_lock hold(ch->lock);
   const attempt done = ch->receive_now(out, counterpart);
@@ -83,6 +85,7 @@ chan_status receive(channel<T>* ch, std::optional<T>& out, const sched::wait_lim
 template <class T>
 bool try_send(channel<T>* ch, T& v) {
   if (ch == nullptr) return false;
+  sched::point("chan::try_send", ch);
   channel_node* counterpart = nullptr;
   attempt done{};
   {
@@ -98,6 +101,7 @@ template <class T>
 chan_status try_receive(channel<T>* ch, std::optional<T>& out) {
   out.reset();
   if (ch == nullptr) return chan_status::empty;
+  sched::point("chan::try_receive", ch);
   channel_node* counterpart = nullptr;
   attempt done{};
   {

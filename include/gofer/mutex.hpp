@@ -31,33 +31,36 @@ class mutex {
 
   /// Blocks until the mutex is the caller's.
   void lock() {
-    sync::lock_watch::intends(this);
+    sync::lock_watch::intends("mutex::lock", this);
     if (!take()) lock_slow({});
     sync::lock_watch::locked(this);
   }
 
   /// Returns false, without waiting, if somebody has the mutex.
-  bool try_lock() noexcept { return sync::lock_watch::locked(this, take()); }
+  bool try_lock() noexcept {
+    sync::lock_watch::tries("mutex::try_lock", this);
+    return sync::lock_watch::locked(this, take());
+  }
 
   /// Blocks for at most `d`; returns false, leaving nothing behind, if the mutex was not to be had.
   template <class Rep, class Period>
   bool try_lock_for(std::chrono::duration<Rep, Period> d) {
-    return sync::lock_watch::locked(this, take() || lock_slow({.deadline = sched::deadline_after(d)}));
+    return lock_until(sched::deadline_after(d));
   }
   template <class Clock, class Duration>
   bool try_lock_until(std::chrono::time_point<Clock, Duration> at) {
-    return sync::lock_watch::locked(this, take() || lock_slow({.deadline = sched::deadline_at(at)}));
+    return lock_until(sched::deadline_at(at));
   }
 
   /// Blocks until the mutex is the caller's (true) or a stop is requested (false).
   bool lock(std::stop_token stop) {
-    sync::lock_watch::intends(this);
+    sync::lock_watch::intends("mutex::lock", this);
     return sync::lock_watch::locked(this, take() || lock_slow({.stop = std::move(stop)}));
   }
 
   /// Gives the mutex up. Aborts if nobody has it.
   void unlock() {
-    sync::lock_watch::unlocks(this);
+    sync::lock_watch::unlocks("mutex::unlock", this);
     std::uintptr_t expected = locked;
     if (!word_.compare_exchange_strong(expected, 0, std::memory_order_release, std::memory_order_relaxed)) {
       unlock_slow();
@@ -65,6 +68,11 @@ class mutex {
   }
 
  private:
+  bool lock_until(sched::time_point deadline) {
+    sync::lock_watch::tries("mutex::try_lock_until", this);
+    return sync::lock_watch::locked(this, take() || lock_slow({.deadline = deadline}));
+  }
+
   // The word: `locked`, `queue_locked`, and the first waiter's node, whose alignment leaves the low bits free. While
   // `queue_locked` is set nobody else changes anything but `locked`, and only from clear to set.
   static constexpr std::uintptr_t locked = 1;

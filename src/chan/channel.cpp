@@ -9,6 +9,7 @@ namespace gofer::channels {
 void throw_closed(const char* operation) { throw channel_closed(std::string(operation) + ": the channel is closed"); }
 
 bool channel_base::close() noexcept {
+  sched::point("chan::close", this);
   sync::claimed_list woken;
   {
     const std::scoped_lock hold(lock);
@@ -31,6 +32,7 @@ waited channel_base::wait(const char* reason, sync::wait_list& queue, void* slot
   hold.unlock();
   const std::uint32_t outcome = self.wait();
   if (outcome == sched::waiter::woken) return {.outcome = outcome, .transferred = node.transferred};
+  sched::point("chan: leaving the queue", this);
   hold.lock();
   queue.remove(node);
   return {.outcome = outcome, .transferred = false};

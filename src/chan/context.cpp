@@ -27,9 +27,7 @@ class context::state final : public sched::timer_entry, public std::enable_share
     }
     if (deadline >= deadline_) return;
     deadline_ = deadline;
-    auto& r = sched::runtime::get();
-    const std::int64_t when = sched::to_ns(deadline);
-    if (r.at(sched::thread_index() % r.processor_count()).timers.add(*this, when)) r.timer_added(when);
+    sched::runtime::get().add_timer(*this, sched::to_ns(deadline));
   }
 
   void set_value(const void* key, std::shared_ptr<const void> value) {

@@ -5,7 +5,10 @@
 #include <cstdint>
 #include <vector>
 
+#include <gofer/detail/sched/point.hpp>
 #include <gofer/detail/sched/thread_index.hpp>
+
+#include "sched/explorer.hpp"
 
 namespace gofer {
 namespace channels {
@@ -17,6 +20,7 @@ constexpr std::size_t none = static_cast<std::size_t>(-1);
 
 /// Random enough to be fair; a state for each thread, of which a fiber that moves may use several.
 [[gnu::noinline]] std::uint64_t random() noexcept {
+  if (sched::explorer* e = sched::exploring()) return e->random();
   static constinit thread_local std::atomic<std::uint64_t> state{0};  // atomic for TSan, to which a fiber is a thread
   std::uint64_t z = state.load(std::memory_order_relaxed) + 0x9e3779b97f4a7c15ULL + sched::thread_index();
   state.store(z, std::memory_order_relaxed);  // splitmix64 (Steele, 2014)
@@ -77,6 +81,7 @@ struct stop_waiter {
   sched::waiter& who;
   std::uint32_t outcome;
   void operator()() const noexcept {
+    const sched::no_points in_callback;
     const bool ours = who.claim(outcome);
     arch::hand_on(&who);
     if (ours) who.wake();
@@ -113,6 +118,7 @@ std::size_t choose(std::span<select_case_base* const> cases) {
       timeout = i;
     }
   }
+  sched::point("select", nullptr);
   scratch<std::uint32_t> order(cases.size());
   shuffle(order, cases.size());
 
@@ -152,6 +158,7 @@ std::size_t choose(std::span<select_case_base* const> cases) {
     outcome = self.wait();
   }
   arch::take_up(&self);  // handed on by a stop
+  sched::point("select: leaving the queues", nullptr);
   locks.lock();
   for (std::size_t i = 0; i < cases.size(); ++i) {
     if (nodes[i]) queue_of(*cases[i]).remove(*nodes[i]);

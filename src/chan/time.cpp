@@ -16,10 +16,7 @@ namespace {
 using sched::time_point;
 using sched::timer_entry;
 
-void add_timer(timer_entry& entry, std::int64_t when) noexcept {
-  auto& r = sched::runtime::get();
-  if (r.at(sched::thread_index() % r.processor_count()).timers.add(entry, when)) r.timer_added(when);
-}
+void add_timer(timer_entry& entry, std::int64_t when) noexcept { sched::runtime::get().add_timer(entry, when); }
 
 /// Sends to a channel that has room for one, unless one waits there already. Runs in the scheduler and never waits.
 void send_time(channel<time_point>* ch) noexcept {

@@ -5,7 +5,10 @@
 
 #include <thread>
 
+#include <gofer/detail/sched/point.hpp>
+
 #include "sched/cooperate.hpp"
+#include "sched/explorer.hpp"
 #include "sched/runtime.hpp"
 #include "sched/switch.hpp"
 
@@ -27,7 +30,10 @@ std::uint64_t next_id(runtime& r, processor* p) noexcept {
 
 }  // namespace
 
-time_point now() noexcept { return clock::now(); }
+time_point now() noexcept {
+  explorer* e = exploring();
+  return e == nullptr ? clock::now() : e->now();
+}
 
 fiber_draft draft_fiber(std::size_t stack_size, std::string_view name) {
   auto& r = runtime::get();
@@ -57,11 +63,13 @@ void start_fiber(fiber_draft draft, void (*body)(void* closure)) noexcept {
   f->id.store(next_id(r, p), std::memory_order_release);
   r.count(p, &processor_counters::started);
   r.make_runnable_last(t, f);
+  point("go", nullptr);
 }
 
 void discard_fiber(fiber_draft draft) noexcept { runtime::get().discard(*draft.who, this_thread().proc.get()); }
 
 std::uint32_t sleep(const wait_limit& limit) noexcept {
+  point("sleep", nullptr);
   waiter self("sleep", nullptr, limit);
   return self.wait();
 }
@@ -91,7 +99,7 @@ blocking_section::blocking_section() noexcept {
 blocking_section::~blocking_section() {
   thread& t = this_thread();
   fiber* self = t.running.get();
-  if (self == nullptr || t.proc.get() != nullptr) return;
+  if (self == nullptr || t.proc.get() != nullptr || t.explores.get() != nullptr) return;
   auto& r = runtime::get();
   if (processor* p = r.idle.take()) {
     arch::take_up(p);  // handed on when it was made
@@ -112,6 +120,9 @@ void yield() noexcept {
     return;
   }
   processor* p = t.proc.get();
+  if (p == nullptr) {
+    if (explorer* e = t.explores.get()) e->yields();
+  }
   if (p != nullptr && !p->has_work() && runtime::get().shared.size() == 0 &&
       !p->replaced.load(std::memory_order_relaxed)) {
     // Nobody to run, but timers and the network get their turn here, too: depart's tick has to be the round one.
@@ -146,6 +157,7 @@ std::string_view name() {
 void configure(const runtime_options& options) { sched::runtime::configure(options); }
 
 unsigned processors() noexcept {
+  if (sched::exploring() != nullptr) return 1;
   const sched::runtime* r = sched::runtime::if_started();
   return r != nullptr ? r->processor_count() : sched::runtime::planned_processors();
 }

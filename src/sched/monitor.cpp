@@ -41,6 +41,7 @@ void monitor::start(runtime& r) {
   seen_.resize(r.processor_count());
   std::thread([this, &r] {
     pthread_setname_np(pthread_self(), "gofer-monitor");
+    this_thread().of_runtime = true;
     run(r);
   }).detach();
 }

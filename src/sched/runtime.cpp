@@ -193,13 +193,17 @@ void runtime::notify() noexcept {
   }
 }
 
+/// From a thread without a processor.
+[[gnu::noinline]] void runtime::make_runnable_elsewhere(thread& t, fiber* f) noexcept {
+  if (explorer* e = t.explores.get()) return e->runnable(*f);
+  refuse_plain_threads("a wake-up of a fiber");
+  shared.push(f);
+  notify();
+}
+
 void runtime::make_runnable(thread& t, fiber* f) noexcept {
   processor* p = t.proc.get();
-  if (p == nullptr) {
-    shared.push(f);
-    notify();
-    return;
-  }
+  if (p == nullptr) return make_runnable_elsewhere(t, f);
   if (t.running.get() != nullptr) {
     // The waker is likely to wait soon, so what it woke runs next and here, while what they share is in the cache. If
     // it does not wait, the monitor finds another place for the fiber.
@@ -220,16 +224,23 @@ void runtime::make_runnable(thread& t, fiber* f) noexcept {
 
 void runtime::make_runnable_last(thread& t, fiber* f) noexcept {
   processor* p = t.proc.get();
-  if (p == nullptr) {
-    shared.push(f);
-    notify();
-    return;
-  }
+  if (p == nullptr) return make_runnable_elsewhere(t, f);
   if (!p->ring.push(f)) [[unlikely]]
     share_half(*p, f);
   // No fence before the look: we are awake, and run the fiber ourselves if nobody else comes. One that goes idle just
   // now may be missed, and hear of it from what is made runnable next or, if we stand still, from the monitor.
   if (idle.idle() != 0) notify();
+}
+
+void runtime::add_timer(timer_entry& entry, std::int64_t when) noexcept {
+  const thread& t = this_thread();
+  if (explorer* e = t.explores.get()) [[unlikely]] {
+    e->timers.add(entry, when);
+    return;
+  }
+  const processor* p = t.proc.get();
+  timer_heap& heap = at((p != nullptr ? p->index : t.index) % processor_count()).timers;
+  if (heap.add(entry, when)) timer_added(when);
 }
 
 void runtime::timer_added(std::int64_t when) noexcept {

@@ -8,6 +8,7 @@
 
 #include <gofer/runtime.hpp>
 
+#include "sched/explorer.hpp"
 #include "sched/fiber_depot.hpp"
 #include "sched/idle_set.hpp"
 #include "sched/monitor.hpp"
@@ -51,8 +52,8 @@ class runtime {
   /// After work was published: wakes a worker to look for it, unless one is looking.
   void notify() noexcept;
 
-  /// After a timer became the earliest of its heap.
-  void timer_added(std::int64_t when) noexcept;
+  /// Sets a timer, in nanoseconds of the steady clock.
+  void add_timer(timer_entry& entry, std::int64_t when) noexcept;
 
   /// Takes `count` fiber ids in a row; returns the first.
   std::uint64_t take_ids(std::uint64_t count) noexcept { return ids_.fetch_add(count, std::memory_order_relaxed); }
@@ -129,6 +130,10 @@ class runtime {
  private:
   /// The ring is full: half of it, and one more, go where others find them.
   void share_half(processor& p, fiber* and_this) noexcept;
+
+  void make_runnable_elsewhere(thread& t, fiber* f) noexcept;
+  /// A timer became the earliest of its heap.
+  void timer_added(std::int64_t when) noexcept;
 
   explicit runtime(const runtime_options& options);
   static runtime& start();

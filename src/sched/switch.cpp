@@ -138,7 +138,9 @@ void run_body(fiber& self) noexcept {
   try {
     self.body(self.closure.data());
   } catch (...) {
-    abort_for_exception(self);
+    explorer* e = exploring();
+    if (e == nullptr) abort_for_exception(self);
+    e->threw();
   }
   destroy_fiber_locals(self);
   arch::hand_on(&self);  // to who uses the block next

@@ -12,6 +12,7 @@
 
 namespace gofer::sched {
 
+class explorer;
 struct fiber;
 struct processor;
 
@@ -34,6 +35,8 @@ struct thread {
   owned<fiber*> running;                     // the fiber on this thread; null: its own code, or the scheduler's
   owned<processor*> proc;                    // the processor it runs; null on plain threads and inside blocking()
   owned<arch::exception_state*> exceptions;  // this thread's slot
+  owned<explorer*> explores;                 // who decides here which fiber runs, in an exploration
+  bool of_runtime = false;                   // a worker, or the monitor
   parker sleep;
 
   // Of plain threads that wait:

@@ -75,9 +75,9 @@ bool timer_heap::cancel(timer_entry& entry) noexcept {
   return true;
 }
 
-unsigned timer_heap::expire(std::int64_t now) noexcept {
+unsigned timer_heap::expire(std::int64_t now, unsigned most) noexcept {
   unsigned count = 0;
-  while (earliest() <= now) {
+  while (count < most && earliest() <= now) {
     timer_entry::action after;
     {
       const std::scoped_lock hold(lock_);

@@ -53,8 +53,8 @@ class alignas(arch::cache_line) timer_heap {
   /// Returns true if the entry was in a heap and is no more. After a false its expiry is over or was never due.
   static bool cancel(timer_entry& entry) noexcept;
 
-  /// Expires all that is due at `now`. Returns how many.
-  unsigned expire(std::int64_t now) noexcept;
+  /// Expires what is due at `now`, but no more than `most`. Returns how many.
+  unsigned expire(std::int64_t now, unsigned most = std::numeric_limits<unsigned>::max()) noexcept;
 
  private:
   static timer_entry* meld(timer_entry* a, timer_entry* b) noexcept;

@@ -1,5 +1,6 @@
 #include <gofer/detail/arch/asymmetric_fence.hpp>
 #include <gofer/detail/arch/cpu.hpp>
+#include <gofer/detail/sched/point.hpp>
 #include <gofer/detail/sched/waiter.hpp>
 
 #include "sched/runtime.hpp"
@@ -72,6 +73,7 @@ std::uint32_t waiter::block() noexcept { return fiber_ == nullptr ? block_thread
 std::uint32_t waiter::wait() noexcept {
   if (!limit_.stop.stop_possible()) return block();
   const auto stop = [this] {
+    const no_points in_callback;
     const bool ours = claim(stopped);
     arch::hand_on(this);
     if (ours) wake();
@@ -111,15 +113,16 @@ std::uint32_t waiter::block_fiber() noexcept {
   self.waiting_since.set(r.coarse_clock.get());
   self.waiting_in.store(reason_, std::memory_order_release);
   arch::hand_on(&self);  // to who walks this stack
+  if (by_ == wakers::kernel) {
+    if (explorer* e = exploring()) e->waits_outside(reason_);
+  }
   const departure why = by_ == wakers::kernel ? departure::park_outside : departure::park;
   if (limit_.deadline == no_deadline) {
     depart(t, self, why);
     return outcome();
   }
   timeout timer(*this);
-  timer_heap& heap = r.at((p != nullptr ? p->index : t.index) % r.processor_count()).timers;
-  const std::int64_t when = to_ns(limit_.deadline);
-  if (heap.add(timer, when)) r.timer_added(when);
+  r.add_timer(timer, to_ns(limit_.deadline));
   depart(t, self, why);
   if (outcome() != timed_out) timer_heap::cancel(timer);
   return outcome();

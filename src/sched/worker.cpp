@@ -193,6 +193,7 @@ void run_worker(runtime& r, processor* first, bool searching) noexcept {
   const arch::signal_stack for_handlers;
   thread& t = this_thread();
   pthread_setname_np(pthread_self(), ("gofer-" + std::to_string(t.index)).c_str());
+  t.of_runtime = true;
   t.proc.set(first);
   t.searching = searching;
   while (!r.stopping()) {

@@ -4,6 +4,7 @@ namespace gofer {
 
 bool once_flag::begin() {
   for (;;) {
+    sched::point("call_once", this);
     const sched::wait_limit for_ever;
     sched::waiter self("call_once", this, for_ever);
     sync::wait_node node(self);
@@ -16,6 +17,7 @@ bool once_flag::begin() {
 }
 
 void once_flag::end(std::uint64_t state) noexcept {
+  sched::point("call_once: done", this);
   state_.lock();
   sync::claimed_list all = state_.claim_all();
   state_.unlock(state);

@@ -3,12 +3,14 @@
 namespace gofer {
 
 void condition_variable_any::enter(sync::wait_node& node) noexcept {
+  sched::point("condition_variable::wait", this);
   waiters_.lock();
   waiters_.push_back(node);
   waiters_.unlock(0);
 }
 
 void condition_variable_any::notify_one() noexcept {
+  sched::point("condition_variable::notify_one", this);
   if (waiters_.load() == 0) return;
   waiters_.lock();
   sync::wait_node* first = waiters_.claim_first();
@@ -17,6 +19,7 @@ void condition_variable_any::notify_one() noexcept {
 }
 
 void condition_variable_any::notify_all() noexcept {
+  sched::point("condition_variable::notify_all", this);
   if (waiters_.load() == 0) return;
   waiters_.lock();
   sync::claimed_list all = waiters_.claim_all();

@@ -6,7 +6,9 @@
 
 namespace gofer::sync {
 
-void add_to_count(wait_queue& count, std::ptrdiff_t n, const char* below_zero, const char* too_many) {
+void add_to_count(wait_queue& count, std::ptrdiff_t n, const char* operation, const char* below_zero,
+                  const char* too_many) {
+  sched::point(operation, &count);
   constexpr std::ptrdiff_t most = std::ptrdiff_t{1} << 31;
   arch::backoff wait;
   wait_queue::word seen = count.load(std::memory_order_relaxed);
@@ -35,6 +37,7 @@ void add_to_count(wait_queue& count, std::ptrdiff_t n, const char* below_zero, c
 }
 
 bool wait_for_zero(wait_queue& count, const char* reason, const sched::wait_limit& limit) {
+  sched::point(reason, &count);
   if (wait_queue::value(count.load()) == 0) return true;
   sched::waiter self(reason, &count, limit);
   wait_node node(self);

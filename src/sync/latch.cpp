@@ -12,7 +12,7 @@ latch::latch(std::ptrdiff_t expected) : count_(expected < 0 ? 0 : static_cast<st
 
 void latch::count_down(std::ptrdiff_t n) {
   if (n < 0) throw std::logic_error("latch: counted down by a negative number");
-  sync::add_to_count(count_, -n, "latch: counted down below zero", "latch: too many");
+  sync::add_to_count(count_, -n, "latch::count_down", "latch: counted down below zero", "latch: too many");
 }
 
 bool latch::wait(const sched::wait_limit& limit) { return sync::wait_for_zero(count_, "latch::wait", limit); }

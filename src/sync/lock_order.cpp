@@ -166,12 +166,26 @@ class lock_graph {
 
 }  // namespace
 
-const bool lock_order_watched = watch_by_default();
+const bool lock_order_watched = [] {
+  const bool watched = watch_by_default();
+  if (watched) sched::observers.fetch_or(sched::lock_order_watcher, std::memory_order_relaxed);
+  return watched;
+}();
 
-void note_intent(const void* lock) { lock_graph::get().intend(lock); }
-void note_locked(const void* lock) { lock_graph::get().locked(lock); }
-void note_unlocked(const void* lock) noexcept { lock_graph::get().unlocked(lock); }
-void note_destroyed(const void* lock) noexcept { lock_graph::get().destroyed(lock); }
+void note_intent(const char* operation, const void* lock) {
+  sched::reach(operation, lock);
+  if (lock_order_watched) lock_graph::get().intend(lock);
+}
+void note_locked(const void* lock) {
+  if (lock_order_watched) lock_graph::get().locked(lock);
+}
+void note_unlocked(const char* operation, const void* lock) noexcept {
+  sched::reach(operation, lock);
+  if (lock_order_watched) lock_graph::get().unlocked(lock);
+}
+void note_destroyed(const void* lock) noexcept {
+  if (lock_order_watched) lock_graph::get().destroyed(lock);
+}
 
 lock_holder holder_of(const void* lock) { return lock_order_watched ? lock_graph::get().holder(lock) : lock_holder{}; }
 

@@ -7,6 +7,7 @@
 namespace gofer::sync {
 
 bool semaphore::try_acquire() noexcept {
+  sched::point("semaphore::acquire", this);
   arch::backoff wait;
   wait_queue::word seen = permits_.load(std::memory_order_relaxed);
   while (wait_queue::value(seen) != 0) {
@@ -36,6 +37,7 @@ bool semaphore::acquire(const sched::wait_limit& limit) {
 
 void semaphore::release(std::ptrdiff_t n, std::ptrdiff_t most) {
   if (n < 0) throw std::logic_error("counting_semaphore: release of a negative number");
+  sched::point("semaphore::release", this);
   const auto more = static_cast<std::uint64_t>(n);
   const auto limit = static_cast<std::uint64_t>(most);
   wait_queue::word seen = permits_.load(std::memory_order_relaxed);

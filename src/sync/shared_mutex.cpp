@@ -18,9 +18,15 @@ struct holder_node : sync::wait_node {
 
 }  // namespace
 
-bool shared_mutex::try_lock() noexcept { return sync::lock_watch::locked(this, take()); }
+bool shared_mutex::try_lock() noexcept {
+  sync::lock_watch::tries("shared_mutex::try_lock", this);
+  return sync::lock_watch::locked(this, take());
+}
 
-bool shared_mutex::try_lock_shared() noexcept { return sync::lock_watch::locked(this, take_shared()); }
+bool shared_mutex::try_lock_shared() noexcept {
+  sync::lock_watch::tries("shared_mutex::try_lock_shared", this);
+  return sync::lock_watch::locked(this, take_shared());
+}
 
 bool shared_mutex::take() noexcept {
   wait_queue::word seen = holders_.load(std::memory_order_relaxed);
@@ -45,14 +51,24 @@ bool shared_mutex::take_shared() noexcept {
   return false;
 }
 
+void shared_mutex::about_to_wait(const char* operation, const sched::wait_limit& limit) {
+  if (limit.deadline == sched::no_deadline) {
+    sync::lock_watch::intends(operation, this);
+  } else {
+    sync::lock_watch::tries(operation, this);
+  }
+}
+
 bool shared_mutex::lock_exclusive(const sched::wait_limit& limit) {
-  if (limit.deadline == sched::no_deadline) sync::lock_watch::intends(this);
-  return sync::lock_watch::locked(this, take() || wait_in_line("shared_mutex::lock", true, limit));
+  constexpr auto operation = "shared_mutex::lock";
+  about_to_wait(operation, limit);
+  return sync::lock_watch::locked(this, take() || wait_in_line(operation, true, limit));
 }
 
 bool shared_mutex::lock_as_reader(const sched::wait_limit& limit) {
-  if (limit.deadline == sched::no_deadline) sync::lock_watch::intends(this);
-  return sync::lock_watch::locked(this, take_shared() || wait_in_line("shared_mutex::lock_shared", false, limit));
+  constexpr auto operation = "shared_mutex::lock_shared";
+  about_to_wait(operation, limit);
+  return sync::lock_watch::locked(this, take_shared() || wait_in_line(operation, false, limit));
 }
 
 bool shared_mutex::wait_in_line(const char* reason, bool as_writer, const sched::wait_limit& limit) {
@@ -90,7 +106,7 @@ void shared_mutex::let_in(std::uint64_t holders) {
 }
 
 void shared_mutex::release(std::uint64_t held, const char* misuse) {
-  sync::lock_watch::unlocks(this);
+  sync::lock_watch::unlocks(held == writer ? "shared_mutex::unlock" : "shared_mutex::unlock_shared", this);
   arch::backoff wait;
   wait_queue::word seen = holders_.load(std::memory_order_relaxed);
   for (;;) {

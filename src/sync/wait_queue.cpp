@@ -19,6 +19,7 @@ std::uint64_t wait_queue::lock() noexcept {
 std::uint32_t wait_queue::wait(wait_node& n) noexcept {
   const std::uint32_t outcome = n.who->wait();
   if (outcome == sched::waiter::woken) return outcome;
+  sched::point("leaving a queue", this);
   const std::uint64_t value = lock();
   list_.remove(n);
   unlock(value);

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include <gofer/detail/arch/spin_lock.hpp>
+#include <gofer/detail/sched/point.hpp>
 #include <gofer/detail/sync/wait_list.hpp>
 
 /// What a channel is behind its handles.

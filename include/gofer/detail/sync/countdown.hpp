@@ -9,7 +9,8 @@ namespace gofer::sync {
 /// Adds `n`, which may be negative, to the count that is the queue's value; at zero lets all waiters go. What a
 /// wait_group and a latch are. Throws std::logic_error with `below_zero`, changing nothing, if the count would fall
 /// below zero, and with `too_many` if it would exceed 2^31.
-void add_to_count(wait_queue& count, std::ptrdiff_t n, const char* below_zero, const char* too_many);
+void add_to_count(wait_queue& count, std::ptrdiff_t n, const char* operation, const char* below_zero,
+                  const char* too_many);
 
 /// Waits until the count is zero; false if the limit comes first.
 bool wait_for_zero(wait_queue& count, const char* reason, const sched::wait_limit& limit);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <atomic>
+#include <gofer/detail/sched/point.hpp>
 
 namespace gofer::sync {
 
@@ -8,30 +8,32 @@ namespace gofer::sync {
 /// GOFER_LOCK_ORDER=1.
 extern const bool lock_order_watched;
 
-void note_intent(const void* lock);
+void note_intent(const char* operation, const void* lock);
 void note_locked(const void* lock);
-void note_unlocked(const void* lock) noexcept;
+void note_unlocked(const char* operation, const void* lock) noexcept;
 void note_destroyed(const void* lock) noexcept;
 
-/// What a lock tells of itself: one test of a constant where nobody watches.
+/// What a lock tells of itself: one test of a value that is nearly always 0. `operation` as for sched::point.
 struct lock_watch {
   /// Before a wait for the lock that nothing bounds but a stop.
-  static void intends(const void* lock) {
-    if (lock_order_watched) [[unlikely]]
-      note_intent(lock);
+  static void intends(const char* operation, const void* lock) {
+    if (sched::observed()) [[unlikely]]
+      note_intent(operation, lock);
   }
+  /// Before an attempt, or a wait with a limit.
+  static void tries(const char* operation, const void* lock) noexcept { sched::point(operation, lock); }
   /// Returns `locked`.
   static bool locked(const void* lock, bool locked = true) {
-    if (lock_order_watched && locked) [[unlikely]]
+    if (sched::observed() && locked) [[unlikely]]
       note_locked(lock);
     return locked;
   }
-  static void unlocks(const void* lock) noexcept {
-    if (lock_order_watched) [[unlikely]]
-      note_unlocked(lock);
+  static void unlocks(const char* operation, const void* lock) noexcept {
+    if (sched::observed()) [[unlikely]]
+      note_unlocked(operation, lock);
   }
   static void destroyed(const void* lock) noexcept {
-    if (lock_order_watched) [[unlikely]]
+    if (sched::observed()) [[unlikely]]
       note_destroyed(lock);
   }
 };

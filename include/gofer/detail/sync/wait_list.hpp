@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include <gofer/detail/sched/point.hpp>
 #include <gofer/detail/sched/waiter.hpp>
 
 namespace gofer::sync {
@@ -28,6 +29,7 @@ class wait_list {
   wait_node* front() const noexcept { return head_; }
 
   void push_back(wait_node& n) noexcept {
+    sched::note_waiting(1);
     n.linked = true;
     n.next = nullptr;
     if (head_ == nullptr) {
@@ -42,6 +44,7 @@ class wait_list {
   }
 
   void push_front(wait_node& n) noexcept {
+    sched::note_waiting(1);
     n.linked = true;
     n.previous = nullptr;
     n.next = head_;
@@ -59,6 +62,7 @@ class wait_list {
   /// Returns false if the node was not in the list any more.
   bool remove(wait_node& n) noexcept {
     if (!n.linked) return false;
+    sched::note_waiting(-1);
     n.linked = false;
     if (n.next != nullptr) {
       n.next->previous = n.previous;

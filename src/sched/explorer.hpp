@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+
+#include "sched/fiber.hpp"
+#include "sched/timer_heap.hpp"
+
+namespace gofer::sched {
+
+/// Takes the scheduler's place on one thread, which owns no processor: it is told of every fiber that becomes runnable
+/// there, and decides which one runs. All that it has started stays on that thread. See testing/exploration.hpp.
+class explorer {
+ public:
+  explorer() = default;
+  explorer(const explorer&) = delete;
+  explorer& operator=(const explorer&) = delete;
+
+  virtual void runnable(fiber& f) noexcept = 0;
+  /// The running fiber has come to an operation, and may be switched away from.
+  virtual void reach(const char* operation, const void* object) noexcept = 0;
+  /// The running fiber yields: others are to run first.
+  virtual void yields() noexcept = 0;
+  /// The running fiber waits for something outside of the program, which cannot be explored.
+  virtual void waits_outside(const char* operation) noexcept = 0;
+  /// An exception has left the running fiber; called inside of the handler.
+  virtual void threw() noexcept = 0;
+  virtual time_point now() noexcept = 0;
+  virtual std::uint64_t random() noexcept = 0;
+
+  timer_heap timers;
+  int without_points = 0;   // no_points alive
+  std::int64_t linked = 0;  // wait nodes that are in a list
+
+ protected:
+  ~explorer() = default;
+};
+
+/// The calling thread's explorer, or null. One test of a flag while nothing is explored.
+explorer* exploring() noexcept;
+
+/// Aborts if the calling thread is a plain one beside an exploration. `operation` is what it was about to do.
+void refuse_plain_threads(const char* operation) noexcept;
+
+}  // namespace gofer::sched

@@ -1,0 +1,283 @@
+#include "testing/exploration.hpp"
+
+#include <cxxabi.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <typeinfo>
+
+#include <gofer/go.hpp>
+
+#include "arch/demangle.hpp"
+#include "debug/report.hpp"
+#include "sched/switch.hpp"
+#include "sched/thread.hpp"
+
+// GoogleTest's, where the program has it; it is not needed to build this.
+namespace testing {
+class Test {
+ public:
+  [[gnu::weak]] static bool HasFatalFailure();
+  [[gnu::weak]] static bool HasNonfatalFailure();
+};
+}  // namespace testing
+
+namespace gofer::testing {
+namespace {
+
+constexpr std::size_t longest_trace = 300;  // steps shown
+
+bool assertion_has_failed() {
+  using test = ::testing::Test;
+  return (&test::HasFatalFailure != nullptr && test::HasFatalFailure()) ||
+         (&test::HasNonfatalFailure != nullptr && test::HasNonfatalFailure());
+}
+
+std::string describe_exception() {
+  std::string text = "an exception of an unknown type";
+  if (const std::type_info* type = abi::__cxa_current_exception_type()) text = arch::demangle(type->name());
+  try {
+    throw;
+  } catch (const std::exception& e) {
+    text += std::string(": ") + e.what();
+  } catch (...) {
+  }
+  return text;
+}
+
+}  // namespace
+
+exploration::exploration(strategy& decides, std::uint64_t seed, std::size_t max_steps, bool traced) noexcept
+    : decides_(decides),
+      random_(seed),
+      max_steps_(max_steps),
+      traced_(traced),
+      now_(sched::clock::now()),
+      began_(now_),
+      assertion_had_failed_(assertion_has_failed()) {}
+
+std::string exploration::run(const std::function<void()>& body) {
+  sched::thread& t = sched::this_thread();
+  t.explores.set(this);
+  go(go_options{.name = "body"}, [this, &body] {
+    try {
+      body();
+    } catch (...) {
+      threw();
+    }
+    body_returned_ = true;
+  });
+  loop();
+  t.explores.set(nullptr);
+  if (failure_.empty()) failure_ = left_behind();
+  return failure_;
+}
+
+void exploration::loop() {
+  while (failure_.empty()) {
+    unsigned number = 0;
+    if (next_) {
+      number = *next_;
+      next_.reset();
+    } else {
+      const bool in_vain = yields_in_vain_ > 3 * numbers_.size() + 3;
+      if (in_vain && !body_returned_ && let_time_pass()) yields_in_vain_ = 0;
+      gather(0);
+      if (options_.empty()) {
+        if (!body_returned_ && let_time_pass()) continue;
+        return;
+      }
+      number = pick();
+      if (!failure_.empty()) return;
+    }
+    if (number == clock_number) {
+      expire_one();
+    } else {
+      run_fiber(number);
+    }
+    if (failure_.empty() && !assertion_had_failed_ && assertion_has_failed()) fail("an assertion failed, see above");
+  }
+}
+
+/// Who can run now: `options_`. `current`: the fiber that runs and could go on, or 0.
+void exploration::gather(unsigned current) {
+  options_.clear();
+  current_option_ = static_cast<std::size_t>(-1);
+  if (timers.earliest() <= sched::to_ns(now_)) options_.push_back(clock_number);
+  const unsigned yielded = std::exchange(yielded_, 0U);
+  for (unsigned n = 1; n <= fibers_.size(); ++n) {
+    if (!fibers_[n - 1].runnable || n == yielded) continue;
+    if (n == current) current_option_ = options_.size();
+    options_.push_back(n);
+  }
+  if (options_.empty() && yielded != 0) options_.push_back(yielded);
+  current_option_ = std::min(current_option_, options_.size());
+}
+
+unsigned exploration::pick() {
+  try {
+    const std::size_t chosen = decides_.choose({.options = options_, .current = current_option_, .step = steps_});
+    digest_ = mix(digest_ + options_[chosen] + 1);
+    return options_[chosen];
+  } catch (const std::exception& e) {
+    fail(e.what());
+    return options_.front();
+  }
+}
+
+void exploration::run_fiber(unsigned number) {
+  sched::fiber& f = *fibers_[number - 1].who;
+  current_ = number;
+  sched::run(sched::this_thread(), f);
+  known_fiber& it = fibers_[number - 1];  // there may be more of them now
+  if (f.id.load(std::memory_order_relaxed) != it.id) {
+    it.alive = it.runnable = false;
+    numbers_.erase(&f);
+    yields_in_vain_ = 0;
+  } else if (f.leaving.get() != sched::departure::yield) {
+    it.runnable = false;
+    const char* reason = f.waiting_in.load(std::memory_order_relaxed);
+    it.waits_in = reason == nullptr ? "" : reason;
+    it.waits_on = number_of(f.waiting_on.get());
+    if (traced_)
+      trace_.push_back({.fiber = number, .operation = it.waits_in, .object = it.waits_on, .waits = true, .where = {}});
+  }
+  current_ = 0;
+}
+
+bool exploration::let_time_pass() {
+  const std::int64_t earliest = timers.earliest();
+  if (earliest == sched::timer_heap::never) return false;
+  now_ = std::max(now_, sched::time_point(std::chrono::nanoseconds(earliest)));
+  return true;
+}
+
+void exploration::expire_one() {
+  current_ = clock_number;
+  note("a timer expires", nullptr);
+  timers.expire(sched::to_ns(now_), 1);
+}
+
+void exploration::runnable(sched::fiber& f) noexcept {
+  const std::uint64_t id = f.id.load(std::memory_order_relaxed);
+  const auto known = numbers_.find(&f);
+  if (known != numbers_.end() && fibers_[known->second - 1].id == id) {
+    known_fiber& it = fibers_[known->second - 1];
+    if (!it.runnable) yields_in_vain_ = 0;
+    it.runnable = true;
+    return;
+  }
+  fibers_.push_back({.who = &f, .id = id, .name = std::string(f.name())});
+  numbers_[&f] = static_cast<unsigned>(fibers_.size());
+  yields_in_vain_ = 0;
+}
+
+void exploration::reach(const char* operation, const void* object) noexcept {
+  note(operation, object);
+  if (failure_.empty()) {
+    gather(current_);
+    const unsigned chosen = pick();
+    if (failure_.empty()) {
+      if (chosen == current_) return;
+      next_ = chosen;
+    }
+  }
+  if (!failure_.empty()) never_go_on();
+  leave_runnable();
+}
+
+void exploration::yields() noexcept {
+  note("yield", nullptr);
+  if (!failure_.empty()) never_go_on();
+  decides_.yields(current_);
+  yielded_ = current_;
+  ++yields_in_vain_;
+}
+
+void exploration::leave_runnable() noexcept {
+  sched::thread& t = sched::this_thread();
+  sched::depart(t, *t.running.get(), sched::departure::yield);
+}
+
+void exploration::waits_outside(const char* operation) noexcept {
+  fail(std::string(operation) +
+       " waits for something outside of the program, which cannot be explored: give the code under test a channel in "
+       "its place");
+  never_go_on();
+}
+
+void exploration::threw() noexcept { fail("an exception left " + title(current_) + ": " + describe_exception()); }
+
+void exploration::note(const char* operation, const void* object) noexcept {
+  ++steps_;
+  digest_ = mix(digest_ ^ current_);
+  if (traced_) {
+    trace_.push_back({.fiber = current_,
+                      .operation = operation,
+                      .object = number_of(object),
+                      .waits = false,
+                      .where = current_ == clock_number ? debug::call_stack{} : debug::walk_own()});
+  }
+  if (steps_ > max_steps_) {
+    fail("it goes on for ever (livelock), or for more than " + std::to_string(max_steps_) +
+         " steps: see explore_options::max_steps");
+  }
+}
+
+void exploration::fail(std::string why) noexcept {
+  if (failure_.empty()) failure_ = std::move(why);
+}
+
+void exploration::never_go_on() noexcept {
+  sched::thread& t = sched::this_thread();
+  sched::depart(t, *t.running.get(), sched::departure::park);
+  __builtin_unreachable();
+}
+
+std::string exploration::title(unsigned fiber) const {
+  if (fiber == clock_number) return "the clock";
+  const std::string& name = fibers_[fiber - 1].name;
+  return "fiber " + std::to_string(fiber) + (name.empty() ? "" : " \"" + name + "\"");
+}
+
+unsigned exploration::number_of(const void* object) {
+  if (object == nullptr) return 0;
+  return objects_.try_emplace(object, static_cast<unsigned>(objects_.size() + 1)).first->second;
+}
+
+std::string exploration::left_behind() const {
+  std::string alive;
+  for (unsigned n = 1; n <= fibers_.size(); ++n) {
+    const known_fiber& it = fibers_[n - 1];
+    if (!it.alive) continue;
+    alive += "\n  " + title(n) + " waits in " + it.waits_in;
+    if (it.waits_on != 0) alive += " #" + std::to_string(it.waits_on);
+  }
+  if (!body_returned_) return "deadlock: nothing can run, and the body has not returned" + alive;
+  if (!alive.empty()) return "the body has returned and left fibers behind:" + alive;
+  if (timers.earliest() != sched::timer_heap::never) return "the body has returned and left a timer behind";
+  if (linked != 0) return "the body has returned and left a waiter in a queue";
+  return "";
+}
+
+std::string exploration::trace() const {
+  debug::report places(-1);
+  std::string text;
+  const std::size_t first = trace_.size() > longest_trace ? trace_.size() - longest_trace : 0;
+  if (first != 0) text += "  (" + std::to_string(first) + " earlier steps are not shown)\n";
+  for (std::size_t i = first; i < trace_.size(); ++i) {
+    const step& s = trace_[i];
+    std::string operation = s.operation;
+    if (s.object != 0) operation += " #" + std::to_string(s.object);
+    if (s.waits) operation = "waits in " + operation;
+    char line[160];
+    std::snprintf(line, sizeof(line), "%5zu  %-22s  %s", i + 1, title(s.fiber).c_str(), operation.c_str());
+    text += line;
+    if (const std::string at = places.first_place(s.where.all()); !at.empty()) text += " at " + at;
+    text += "\n";
+  }
+  return text;
+}
+
+}  // namespace gofer::testing

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "debug/call_stack.hpp"
+#include "sched/explorer.hpp"
+#include "testing/strategy.hpp"
+
+namespace gofer::testing {
+
+/// What one fiber did at one step.
+struct step {
+  unsigned fiber;
+  const char* operation;
+  unsigned object;  // numbered as they come; 0: none
+  bool waits;       // it has begun to wait in the operation
+  debug::call_stack where;
+};
+
+/// One schedule: runs a body and all that it starts on the calling thread, one fiber at a time, as a strategy decides.
+class exploration final : private sched::explorer {
+ public:
+  static constexpr unsigned clock_number = 0;
+
+  /// `traced`: keeps the steps, with their stacks.
+  exploration(strategy& decides, std::uint64_t seed, std::size_t max_steps, bool traced) noexcept;
+  ~exploration() = default;
+
+  /// Returns how it failed, or an empty string.
+  std::string run(const std::function<void()>& body);
+
+  std::size_t steps() const noexcept { return steps_; }
+  /// The same for the same order of steps.
+  std::uint64_t digest() const noexcept { return digest_; }
+  std::string trace() const;
+
+ private:
+  struct known_fiber {
+    sched::fiber* who;
+    std::uint64_t id;
+    std::string name;
+    bool runnable = true;
+    bool alive = true;
+    const char* waits_in = "";
+    unsigned waits_on = 0;
+  };
+
+  void runnable(sched::fiber& f) noexcept override;
+  void reach(const char* operation, const void* object) noexcept override;
+  void yields() noexcept override;
+  void waits_outside(const char* operation) noexcept override;
+  void threw() noexcept override;
+  sched::time_point now() noexcept override { return now_; }
+  std::uint64_t random() noexcept override { return random_.next(); }
+
+  void loop();
+  void gather(unsigned current);
+  unsigned pick();
+  void run_fiber(unsigned number);
+  bool let_time_pass();
+  void expire_one();
+  void note(const char* operation, const void* object) noexcept;
+  void leave_runnable() noexcept;
+  void fail(std::string why) noexcept;
+  [[noreturn]] void never_go_on() noexcept;
+  std::string left_behind() const;
+  std::string title(unsigned fiber) const;
+  unsigned number_of(const void* object);
+
+  strategy& decides_;
+  random_numbers random_;
+  const std::size_t max_steps_;
+  const bool traced_;
+  std::vector<known_fiber> fibers_;  // number n is fibers_[n - 1]
+  std::unordered_map<const sched::fiber*, unsigned> numbers_;
+  std::unordered_map<const void*, unsigned> objects_;
+  std::vector<unsigned> options_;
+  std::vector<step> trace_;
+  std::size_t current_option_ = 0;
+  unsigned current_ = 0;
+  std::optional<unsigned> next_;  // decided at a point of another fiber
+  unsigned yielded_ = 0;          // who has just yielded, or 0
+  unsigned yields_in_vain_ = 0;
+  bool body_returned_ = false;
+  std::size_t steps_ = 0;
+  std::uint64_t digest_ = 0;
+  sched::time_point now_;
+  const sched::time_point began_;
+  std::string failure_;
+  bool assertion_had_failed_ = false;
+};
+
+}  // namespace gofer::testing

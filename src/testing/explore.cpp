@@ -1,0 +1,191 @@
+#include <gofer/testing.hpp>
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <unordered_set>
+
+#include <gofer/detail/sched/point.hpp>
+
+#include "sched/runtime.hpp"
+#include "testing/exploration.hpp"
+#include "testing/strategy.hpp"
+
+namespace gofer::testing {
+namespace {
+
+/// The schedule that runs, for a program that aborts in the middle of it.
+std::atomic<std::uint64_t> seed_now{0};
+
+void tell_seed(int /*signal*/) {
+  char text[128] = "gofer: aborted in an explored schedule; repeat it with GOFER_SEED=";
+  std::size_t length = std::strlen(text);
+  char digits[24];
+  std::size_t count = 0;
+  for (std::uint64_t seed = seed_now.load(std::memory_order_relaxed); seed != 0 || count == 0; seed /= 10) {
+    digits[count++] = static_cast<char>('0' + seed % 10);
+  }
+  while (count != 0) text[length++] = digits[--count];
+  text[length++] = '\n';
+  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text, length);
+}
+
+/// While one lives this thread explores, and every operation asks whether it is meant.
+class explores_now {
+ public:
+  explores_now() {
+    if (sched::exploring() != nullptr || sched::this_thread().running.get() != nullptr) {
+      throw std::logic_error("testing::explore: call it from a plain thread, not from a fiber");
+    }
+    sched::runtime::get();  // now, and not in the first schedule
+    if (count_.fetch_add(1) == 0) {
+      sched::observers.fetch_or(sched::exploration, std::memory_order_relaxed);
+      struct sigaction tell{};
+      tell.sa_handler = tell_seed;
+      tell.sa_flags = static_cast<int>(SA_RESETHAND);
+      sigaction(SIGABRT, &tell, &before_);
+    }
+  }
+  explores_now(const explores_now&) = delete;
+  explores_now& operator=(const explores_now&) = delete;
+  ~explores_now() {
+    if (count_.fetch_sub(1) != 1) return;
+    sched::observers.fetch_and(static_cast<std::uint8_t>(~sched::exploration), std::memory_order_relaxed);
+    sigaction(SIGABRT, &before_, nullptr);
+  }
+
+ private:
+  inline static std::atomic<int> count_{0};
+  inline static struct sigaction before_{};
+};
+
+class run_of_schedules {
+ public:
+  run_of_schedules(const std::function<void()>& body, const explore_options& options)
+      : body_(body), options_(options) {}
+
+  /// Throws if it fails; `again` makes the strategy for the same schedule.
+  template <class Again>
+  void one(strategy& decides, std::uint64_t seed, Again again) {
+    ++report_.schedules;
+    std::string why = attempt(decides, seed, false, nullptr);
+    if (why.empty()) return;
+    std::string trace;
+    strategy& repeats = again();
+    if (const std::string second = attempt(repeats, seed, true, &trace); second.empty()) {
+      why += "\n(It did not fail when it was repeated: the body does not do the same each time.)";
+    }
+    fail(why, trace, seed);
+  }
+
+  /// Runs the schedule of a seed, with its steps; throws if it fails.
+  void traced(strategy& decides, std::uint64_t seed) {
+    std::string trace;
+    ++report_.schedules;
+    if (const std::string why = attempt(decides, seed, true, &trace); !why.empty()) fail(why, trace, seed);
+  }
+
+  explore_report& report() noexcept { return report_; }
+  std::size_t left() const noexcept { return options_.schedules - report_.schedules; }
+
+ private:
+  std::string attempt(strategy& decides, std::uint64_t seed, bool traced, std::string* trace) {
+    seed_now.store(seed, std::memory_order_relaxed);
+    auto schedule = std::make_unique<exploration>(decides, seed, options_.max_steps, traced);
+    std::string why = schedule->run(body_);
+    report_.deepest = std::max(report_.deepest, schedule->steps());
+    if (digests_.insert(schedule->digest()).second) ++report_.distinct;
+    if (trace != nullptr) *trace = schedule->trace();
+    if (!why.empty()) schedule.release();  // NOLINT: what the abandoned fibers left in it stays
+    return why;
+  }
+
+  [[noreturn]] void fail(const std::string& why, const std::string& trace, std::uint64_t seed) const {
+    const std::string number = std::to_string(seed);
+    throw schedule_failure("schedule " + std::to_string(report_.schedules) + ", seed " + number + ": " + why +
+                               "\n\nIts steps:\n" + trace + "\nRun it again with GOFER_SEED=" + number +
+                               " or gofer::testing::replay(" + number + ", body).\n",
+                           seed, report_.schedules);
+  }
+
+  const std::function<void()>& body_;
+  const explore_options& options_;
+  explore_report report_;
+  std::unordered_set<std::uint64_t> digests_;
+};
+
+void search_all(run_of_schedules& runs, std::size_t most) {
+  for (unsigned preemptions = 0;; ++preemptions) {
+    search all(preemptions);
+    std::uint64_t index = 0;
+    do {
+      if (runs.report().schedules >= most) return;
+      runs.one(all, search_seed(preemptions, index++), [&]() -> strategy& {
+        all.repeat();
+        return all;
+      });
+    } while (all.next());
+    runs.report().preemptions = static_cast<int>(preemptions);
+    if (!all.cut()) {
+      runs.report().exhaustive = true;
+      return;
+    }
+  }
+}
+
+void replay_search(run_of_schedules& runs, std::uint64_t seed, const plan& wanted) {
+  search all(wanted.preemptions);
+  for (std::uint64_t index = 0; index < wanted.index; ++index) {
+    runs.one(all, search_seed(wanted.preemptions, index), [&]() -> strategy& {
+      all.repeat();
+      return all;
+    });
+    if (!all.next()) throw std::invalid_argument("testing::replay: this body has no schedule with this seed");
+  }
+  runs.traced(all, seed);
+}
+
+void replay_in(run_of_schedules& runs, std::uint64_t seed) {
+  const plan wanted = plan::of(seed);
+  if (wanted.what == plan::kind::search) return replay_search(runs, seed, wanted);
+  const auto decides = random_strategy(seed);
+  runs.traced(*decides, seed);
+}
+
+}  // namespace
+
+explore_report explore_body(const std::function<void()>& body, const explore_options& options) {
+  const explores_now here;
+  run_of_schedules runs(body, options);
+  if (const char* seed = std::getenv("GOFER_SEED"); seed != nullptr && *seed != '\0') {
+    char* end = nullptr;
+    const std::uint64_t number = std::strtoull(seed, &end, 0);
+    if (*end != '\0') throw std::invalid_argument(std::string("GOFER_SEED: not a number: ") + seed);
+    replay_in(runs, number);
+    return runs.report();
+  }
+  search_all(runs, options.schedules - options.schedules / 2);
+  for (std::uint64_t i = 0; !runs.report().exhaustive && runs.left() > 0; ++i) {
+    const std::uint64_t seed = random_seed(options.seed, i, runs.report().deepest);
+    const auto decides = random_strategy(seed);
+    std::unique_ptr<strategy> repeats;
+    runs.one(*decides, seed, [&]() -> strategy& {
+      repeats = random_strategy(seed);
+      return *repeats;
+    });
+  }
+  return runs.report();
+}
+
+void replay_body(std::uint64_t seed, const std::function<void()>& body) {
+  const explores_now here;
+  const explore_options options;
+  run_of_schedules runs(body, options);
+  replay_in(runs, seed);
+}
+
+}  // namespace gofer::testing
