@@ -17,6 +17,7 @@
 #if defined(GOFER_ASAN)
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#include <sanitizer/lsan_interface.h>
 #endif
 #if defined(GOFER_TSAN)
 #include <sanitizer/tsan_interface.h>
@@ -45,6 +46,13 @@ inline constexpr bool contexts_are_kept = true;
 #else
 inline constexpr bool contexts_are_kept = false;
 #endif
+
+/// What the memory points to is in use: for LeakSanitizer, which does not look at the stacks of fibers.
+inline void points_to_what_is_used([[maybe_unused]] const void* low, [[maybe_unused]] std::size_t bytes) noexcept {
+#if defined(GOFER_ASAN)
+  __lsan_register_root_region(low, bytes);
+#endif
+}
 
 /// One side of a switch, as the sanitizers see it: a fiber's stack or a thread's own.
 struct sanitized_stack {

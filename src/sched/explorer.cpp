@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include <gofer/detail/arch/cpu.hpp>
 #include <gofer/detail/sched/point.hpp>
 
 #include "sched/thread.hpp"
@@ -39,24 +40,33 @@ void reach(const char* operation, const void* object) noexcept {
   explorer* e = exploring();
   if (e == nullptr) {
     refuse_plain_threads(operation);
-  } else if (this_thread().running.get() != nullptr && e->without_points == 0) {
-    e->reach(operation, object);
+    return;
   }
+  arch::take_up(e);
+  if (this_thread().running.get() != nullptr && e->without_points == 0) e->reach(operation, object);
 }
 
 void count_waiting(int change) noexcept {
-  if (explorer* e = exploring()) e->linked += change;
+  explorer* e = exploring();
+  if (e == nullptr) return;
+  arch::take_up(e);
+  e->linked += change;
+  arch::hand_on(e);
 }
 
 void no_points::begin() noexcept {
-  if (explorer* e = exploring()) {
-    ++e->without_points;
-    begun_ = true;
-  }
+  explorer* e = exploring();
+  if (e == nullptr) return;
+  arch::take_up(e);
+  ++e->without_points;
+  begun_ = true;
 }
 
 void no_points::end() noexcept {
-  if (explorer* e = exploring()) --e->without_points;
+  explorer* e = exploring();
+  if (e == nullptr) return;
+  --e->without_points;
+  arch::hand_on(e);
 }
 
 }  // namespace gofer::sched

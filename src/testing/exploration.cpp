@@ -10,7 +10,9 @@
 #include <gofer/go.hpp>
 
 #include "arch/demangle.hpp"
+#include "arch/sanitizer.hpp"
 #include "debug/report.hpp"
+#include "sched/fiber_stack.hpp"
 #include "sched/switch.hpp"
 #include "sched/thread.hpp"
 
@@ -25,6 +27,19 @@ class Test {
 
 namespace gofer::testing {
 namespace {
+
+/// ThreadSanitizer takes every fiber for a thread, and is told that switches order nothing. Here they do: one fiber
+/// runs at a time. Around all that fibers and the explorer do to what they share.
+class in_order {
+ public:
+  explicit in_order(const void* shared) noexcept : shared_(shared) { arch::take_up(shared); }
+  in_order(const in_order&) = delete;
+  in_order& operator=(const in_order&) = delete;
+  ~in_order() { arch::hand_on(shared_); }
+
+ private:
+  const void* shared_;
+};
 
 constexpr std::size_t longest_trace = 300;  // steps shown
 
@@ -66,6 +81,7 @@ std::string exploration::run(const std::function<void()>& body) {
     } catch (...) {
       threw();
     }
+    const in_order hold(this);
     body_returned_ = true;
   });
   loop();
@@ -129,7 +145,9 @@ unsigned exploration::pick() {
 void exploration::run_fiber(unsigned number) {
   sched::fiber& f = *fibers_[number - 1].who;
   current_ = number;
+  arch::hand_on(this);
   sched::run(sched::this_thread(), f);
+  arch::take_up(this);
   known_fiber& it = fibers_[number - 1];  // there may be more of them now
   if (f.id.load(std::memory_order_relaxed) != it.id) {
     it.alive = it.runnable = false;
@@ -156,10 +174,13 @@ bool exploration::let_time_pass() {
 void exploration::expire_one() {
   current_ = clock_number;
   note("a timer expires", nullptr);
+  arch::hand_on(this);
   timers.expire(sched::to_ns(now_), 1);
+  arch::take_up(this);
 }
 
 void exploration::runnable(sched::fiber& f) noexcept {
+  const in_order hold(this);
   const std::uint64_t id = f.id.load(std::memory_order_relaxed);
   const auto known = numbers_.find(&f);
   if (known != numbers_.end() && fibers_[known->second - 1].id == id) {
@@ -174,20 +195,25 @@ void exploration::runnable(sched::fiber& f) noexcept {
 }
 
 void exploration::reach(const char* operation, const void* object) noexcept {
+  if (stays(operation, object)) return;
+  sched::thread& t = sched::this_thread();
+  sched::depart(t, *t.running.get(), sched::departure::yield);
+}
+
+/// The running fiber has come to an operation: true if it goes on.
+bool exploration::stays(const char* operation, const void* object) noexcept {
+  const in_order hold(this);
   note(operation, object);
-  if (failure_.empty()) {
-    gather(current_);
-    const unsigned chosen = pick();
-    if (failure_.empty()) {
-      if (chosen == current_) return;
-      next_ = chosen;
-    }
-  }
+  gather(current_);
+  const unsigned chosen = pick();
   if (!failure_.empty()) never_go_on();
-  leave_runnable();
+  if (chosen == current_) return true;
+  next_ = chosen;
+  return false;
 }
 
 void exploration::yields() noexcept {
+  const in_order hold(this);
   note("yield", nullptr);
   if (!failure_.empty()) never_go_on();
   decides_.yields(current_);
@@ -195,19 +221,28 @@ void exploration::yields() noexcept {
   ++yields_in_vain_;
 }
 
-void exploration::leave_runnable() noexcept {
-  sched::thread& t = sched::this_thread();
-  sched::depart(t, *t.running.get(), sched::departure::yield);
-}
-
 void exploration::waits_outside(const char* operation) noexcept {
+  const in_order hold(this);
   fail(std::string(operation) +
        " waits for something outside of the program, which cannot be explored: give the code under test a channel in "
        "its place");
   never_go_on();
 }
 
-void exploration::threw() noexcept { fail("an exception left " + title(current_) + ": " + describe_exception()); }
+sched::time_point exploration::now() noexcept {
+  const in_order hold(this);
+  return now_;
+}
+
+std::uint64_t exploration::random() noexcept {
+  const in_order hold(this);
+  return random_.next();
+}
+
+void exploration::threw() noexcept {
+  const in_order hold(this);
+  fail("an exception left " + title(current_) + ": " + describe_exception());
+}
 
 void exploration::note(const char* operation, const void* object) noexcept {
   ++steps_;
@@ -230,9 +265,20 @@ void exploration::fail(std::string why) noexcept {
 }
 
 void exploration::never_go_on() noexcept {
+  arch::hand_on(this);
   sched::thread& t = sched::this_thread();
   sched::depart(t, *t.running.get(), sched::departure::park);
   __builtin_unreachable();
+}
+
+void exploration::abandon() const noexcept {
+  for (const known_fiber& it : fibers_) {
+    if (!it.alive) continue;
+    arch::points_to_what_is_used(it.who, sizeof(sched::fiber));  // its closure
+    const auto* top = reinterpret_cast<const std::byte*>(it.who->stack.load(std::memory_order_relaxed));
+    const auto* used = static_cast<const std::byte*>(it.who->sp);
+    if (top != nullptr) arch::points_to_what_is_used(used, static_cast<std::size_t>(top - used));
+  }
 }
 
 std::string exploration::title(unsigned fiber) const {

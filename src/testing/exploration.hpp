@@ -34,6 +34,9 @@ class exploration final : private sched::explorer {
   /// Returns how it failed, or an empty string.
   std::string run(const std::function<void()>& body);
 
+  /// After a failure: the fibers that are left never go on, and nothing of theirs is destroyed.
+  void abandon() const noexcept;
+
   std::size_t steps() const noexcept { return steps_; }
   /// The same for the same order of steps.
   std::uint64_t digest() const noexcept { return digest_; }
@@ -55,8 +58,8 @@ class exploration final : private sched::explorer {
   void yields() noexcept override;
   void waits_outside(const char* operation) noexcept override;
   void threw() noexcept override;
-  sched::time_point now() noexcept override { return now_; }
-  std::uint64_t random() noexcept override { return random_.next(); }
+  sched::time_point now() noexcept override;
+  std::uint64_t random() noexcept override;
 
   void loop();
   void gather(unsigned current);
@@ -65,7 +68,7 @@ class exploration final : private sched::explorer {
   bool let_time_pass();
   void expire_one();
   void note(const char* operation, const void* object) noexcept;
-  void leave_runnable() noexcept;
+  bool stays(const char* operation, const void* object) noexcept;
   void fail(std::string why) noexcept;
   [[noreturn]] void never_go_on() noexcept;
   std::string left_behind() const;

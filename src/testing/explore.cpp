@@ -3,11 +3,15 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <unordered_set>
+#include <utility>
+#include <vector>
 
 #include <gofer/detail/sched/point.hpp>
 
@@ -100,8 +104,19 @@ class run_of_schedules {
     report_.deepest = std::max(report_.deepest, schedule->steps());
     if (digests_.insert(schedule->digest()).second) ++report_.distinct;
     if (trace != nullptr) *trace = schedule->trace();
-    if (!why.empty()) schedule.release();  // NOLINT: what the abandoned fibers left in it stays
+    if (!why.empty()) {
+      schedule->abandon();
+      keep(std::move(schedule));
+    }
     return why;
+  }
+
+  /// What abandoned fibers left in it, timers above all, stays for ever.
+  static void keep(std::unique_ptr<exploration> failed) {
+    static std::mutex lock;
+    static auto& all = *new std::vector<std::unique_ptr<exploration>>;
+    const std::scoped_lock hold(lock);
+    all.push_back(std::move(failed));
   }
 
   [[noreturn]] void fail(const std::string& why, const std::string& trace, std::uint64_t seed) const {

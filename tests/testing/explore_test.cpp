@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <mutex>
@@ -108,8 +109,8 @@ TEST(Explore, FindsALostUpdateAndRepeatsIt) {
 }
 
 TEST(Explore, RandomSchedulesFindItToo) {
-  // The search takes the first half, so what it cannot reach in its share is left to the others: here eight fibers that
-  // only together go wrong in one order out of many.
+  // The search takes the first half, so what it cannot reach in its share is left to the others: here five fibers, of
+  // whose 120 orders one goes wrong.
   const auto body = [] {
     gofer::mutex m;
     std::vector<int> order;
@@ -204,7 +205,7 @@ TEST(Explore, FailsByAnExceptionOutOfAFiber) {
 TEST(Explore, WaitsForThoseWhoOnlyYield) {
   explore(
       [] {
-        bool done = false;
+        std::atomic<bool> done = false;
         gofer::wait_group one;
         one.go([&] {
           gofer::sleep_for(1h);
@@ -235,7 +236,7 @@ TEST(ExploreInAChild, RefusesPlainThreads) {
 TEST(ExploreInAChild, FailsByAnAssertion) {
   if (test::is_child()) {
     const auto body = [] {
-      int value = 0;
+      std::atomic<int> value = 0;
       gofer::wait_group both;
       both.go([&] { value = 1; });
       both.go([&] { EXPECT_EQ(value, 1); });
