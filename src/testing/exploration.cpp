@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <mutex>
 #include <typeinfo>
 
 #include <gofer/go.hpp>
@@ -308,7 +309,9 @@ std::string exploration::left_behind() const {
 }
 
 std::string exploration::trace() const {
-  debug::report places(-1);
+  static std::mutex one_at_a_time;
+  static auto& places = *new debug::report(-1);  // it remembers what it has looked up, which takes long
+  const std::scoped_lock hold(one_at_a_time);
   std::string text;
   const std::size_t first = trace_.size() > longest_trace ? trace_.size() - longest_trace : 0;
   if (first != 0) text += "  (" + std::to_string(first) + " earlier steps are not shown)\n";

@@ -80,7 +80,9 @@ class run_of_schedules {
     if (why.empty()) return;
     std::string trace;
     strategy& repeats = again();
-    if (const std::string second = attempt(repeats, seed, true, &trace); second.empty()) {
+    if (std::string second = attempt(repeats, seed, true, &trace); !second.empty()) {
+      why = std::move(second);  // with the numbers that are in the trace
+    } else {
       why += "\n(It did not fail when it was repeated: the body does not do the same each time.)";
     }
     fail(why, trace, seed);

@@ -1,0 +1,404 @@
+// What the primitives promise, under explored schedules.
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <shared_mutex>
+#include <stop_token>
+#include <utility>
+#include <vector>
+
+#include <gofer/gofer.hpp>
+#include <gofer/testing.hpp>
+
+#include "arch/sanitizer.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+
+#if defined(GOFER_TSAN) || defined(GOFER_ASAN)
+constexpr std::size_t schedules = 500;
+#else
+constexpr std::size_t schedules = 10'000;
+#endif
+
+template <class F>
+void explored(F body) {
+  gofer::testing::explore(std::move(body), {.schedules = schedules});
+}
+
+TEST(MutexExplored, ExcludesAndLosesNoWakeUp) {
+  explored([] {
+    gofer::mutex m;
+    int inside = 0;
+    gofer::wait_group all;
+    for (int i = 0; i < 3; ++i) {
+      all.go([&] {
+        const std::scoped_lock hold(m);
+        EXPECT_EQ(++inside, 1);
+        gofer::yield();
+        --inside;
+      });
+    }
+    all.wait();
+  });
+}
+
+TEST(MutexExplored, ATimeoutAndAHandOffLeaveItAsItWas) {
+  explored([] {
+    gofer::mutex m;
+    gofer::wait_group all;
+    for (int i = 0; i < 2; ++i) {
+      all.go([&] {
+        if (!m.try_lock_for(1ms)) return;
+        gofer::sleep_for(1ms);
+        m.unlock();
+      });
+    }
+    all.wait();
+    EXPECT_TRUE(m.try_lock());
+    m.unlock();
+  });
+}
+
+TEST(MutexExplored, AStopAndAHandOffLeaveItAsItWas) {
+  explored([] {
+    gofer::mutex m;
+    std::stop_source stop;
+    gofer::wait_group all;
+    m.lock();
+    all.go([&] {
+      if (m.lock(stop.get_token())) m.unlock();
+    });
+    all.go([&] { stop.request_stop(); });
+    m.unlock();
+    all.wait();
+    EXPECT_TRUE(m.try_lock());
+    m.unlock();
+  });
+}
+
+TEST(SharedMutexExplored, ReadersExcludeWriters) {
+  explored([] {
+    gofer::shared_mutex m;
+    std::atomic<int> readers = 0;
+    int writers = 0;
+    gofer::wait_group all;
+    for (int i = 0; i < 2; ++i) {
+      all.go([&] {
+        const std::shared_lock hold(m);
+        ++readers;
+        EXPECT_EQ(writers, 0);
+        --readers;
+      });
+    }
+    all.go([&] {
+      const std::unique_lock hold(m);
+      ++writers;
+      gofer::yield();
+      EXPECT_EQ(readers, 0);
+      --writers;
+    });
+    all.wait();
+  });
+}
+
+TEST(SharedMutexExplored, AWriterThatGivesUpLetsReadersIn) {
+  explored([] {
+    gofer::shared_mutex m;
+    gofer::wait_group all;
+    m.lock_shared();
+    all.go([&] {
+      if (m.try_lock_for(1ms)) m.unlock();
+    });
+    all.go([&] { const std::shared_lock hold(m); });
+    all.wait();
+    m.unlock_shared();
+    EXPECT_TRUE(m.try_lock());
+    m.unlock();
+  });
+}
+
+TEST(ConditionVariableExplored, NoNotificationIsLost) {
+  explored([] {
+    gofer::mutex m;
+    gofer::condition_variable ready;
+    int tokens = 0;
+    gofer::wait_group all;
+    for (int i = 0; i < 2; ++i) {
+      all.go([&] {
+        std::unique_lock hold(m);
+        ready.wait(hold, [&] { return tokens > 0; });
+        --tokens;
+      });
+    }
+    for (int i = 0; i < 2; ++i) {
+      const std::scoped_lock hold(m);
+      ++tokens;
+      ready.notify_one();
+    }
+    all.wait();
+    EXPECT_EQ(tokens, 0);
+  });
+}
+
+TEST(ConditionVariableExplored, ATimeoutAndANotification) {
+  explored([] {
+    gofer::mutex m;
+    gofer::condition_variable ready;
+    bool set = false;
+    gofer::wait_group one;
+    one.go([&] {
+      gofer::sleep_for(1ms);
+      const std::scoped_lock hold(m);
+      set = true;
+      ready.notify_all();
+    });
+    std::unique_lock hold(m);
+    const bool seen = ready.wait_for(hold, 1ms, [&] { return set; });
+    EXPECT_EQ(seen, set);
+    hold.unlock();
+    one.wait();
+  });
+}
+
+TEST(SemaphoreExplored, NeverAdmitsMoreThanItsPermits) {
+  explored([] {
+    gofer::counting_semaphore<> permits(2);
+    std::atomic<int> inside = 0;
+    gofer::wait_group all;
+    for (int i = 0; i < 3; ++i) {
+      all.go([&] {
+        permits.acquire();
+        EXPECT_LE(++inside, 2);
+        gofer::yield();
+        --inside;
+        permits.release();
+      });
+    }
+    all.wait();
+  });
+}
+
+TEST(SemaphoreExplored, ATimeoutLosesNoPermit) {
+  explored([] {
+    gofer::counting_semaphore<> permits(0);
+    bool taken = false;
+    gofer::wait_group one;
+    one.go([&] { taken = permits.try_acquire_for(1ms); });
+    gofer::sleep_for(1ms);
+    permits.release();
+    one.wait();
+    EXPECT_EQ(permits.try_acquire(), !taken);
+  });
+}
+
+TEST(LatchExplored, ReleasesAllWaiters) {
+  explored([] {
+    gofer::latch open(2);
+    std::atomic<int> through = 0;
+    gofer::wait_group all;
+    for (int i = 0; i < 2; ++i) {
+      all.go([&] {
+        open.wait();
+        ++through;
+      });
+    }
+    open.count_down();
+    open.count_down();
+    all.wait();
+    EXPECT_EQ(through, 2);
+  });
+}
+
+TEST(BarrierExplored, NobodyIsAPhaseAhead) {
+  explored([] {
+    gofer::barrier phase(2);
+    std::atomic<int> arrived[2] = {0, 0};
+    gofer::wait_group all;
+    for (int i = 0; i < 2; ++i) {
+      all.go([&, i] {
+        for (int round = 1; round <= 2; ++round) {
+          arrived[i] = round;
+          phase.arrive_and_wait();
+          EXPECT_GE(arrived[1 - i], round);
+        }
+      });
+    }
+    all.wait();
+  });
+}
+
+TEST(WaitGroupExplored, CanBeUsedAgainAfterAWait) {
+  explored([] {
+    gofer::wait_group tasks;
+    std::atomic<int> done = 0;
+    for (int round = 1; round <= 2; ++round) {
+      for (int i = 0; i < 2; ++i) tasks.go([&] { ++done; });
+      tasks.wait();
+      EXPECT_EQ(done, 2 * round);
+    }
+  });
+}
+
+TEST(CallOnceExplored, RunsOnceAndAgainAfterAThrow) {
+  explored([] {
+    gofer::once_flag flag;
+    int calls = 0;
+    gofer::wait_group all;
+    for (int i = 0; i < 3; ++i) {
+      all.go([&] {
+        try {
+          gofer::call_once(flag, [&] {
+            gofer::yield();
+            if (++calls == 1) throw 1;
+          });
+        } catch (int) {
+        }
+      });
+    }
+    all.wait();
+    EXPECT_EQ(calls, 2);
+  });
+}
+
+TEST(ChannelExplored, EveryValueArrivesOnceAndInOrder) {
+  for (const std::size_t capacity : {0U, 1U}) {
+    explored([=] {
+      gofer::chan<int> ch(capacity);
+      gofer::wait_group senders;
+      for (int s = 0; s < 2; ++s) {
+        senders.go([=] {
+          ch.send(10 * s + 1);
+          ch.send(10 * s + 2);
+        });
+      }
+      gofer::wait_group closer;
+      closer.go([&] {
+        senders.wait();
+        ch.close();
+      });
+      std::multiset<int> got;
+      int last[2] = {0, 0};
+      for (const int v : ch) {
+        got.insert(v);
+        EXPECT_LT(last[v / 10], v);
+        last[v / 10] = v;
+      }
+      EXPECT_EQ(got, (std::multiset<int>{1, 2, 11, 12}));
+      closer.wait();
+    });
+  }
+}
+
+TEST(ChannelExplored, ASendAgainstACloseIsSentOrRefused) {
+  explored([] {
+    gofer::chan<std::unique_ptr<int>> ch;
+    bool refused = false;
+    gofer::wait_group all;
+    all.go([&] {
+      try {
+        ch.send(std::make_unique<int>(1));
+      } catch (const gofer::channel_closed&) {
+        refused = true;
+      }
+    });
+    all.go([&] { ch.close(); });
+    const std::optional<std::unique_ptr<int>> got = ch.receive();
+    all.wait();
+    EXPECT_EQ(got.has_value(), !refused);
+  });
+}
+
+TEST(ChannelExplored, ATimeoutAgainstAHandOffLosesNothing) {
+  explored([] {
+    gofer::chan<int> ch;
+    bool sent = false;
+    gofer::wait_group one;
+    one.go([&] {
+      gofer::sleep_for(1ms);
+      sent = ch.send_for(1, 1ms);
+    });
+    std::optional<int> got;
+    const auto status = ch.receive_for(got, 2ms);
+    one.wait();
+    EXPECT_EQ(sent, got.has_value());
+    EXPECT_EQ(status == gofer::chan_status::ok, sent);
+  });
+}
+
+TEST(SelectExplored, TakesExactlyOneAndLeavesNoWaiter) {
+  explored([] {
+    gofer::chan<int> a;
+    gofer::chan<int> b;
+    std::atomic<int> got = 0;
+    gofer::wait_group all;
+    for (const auto& ch : {a, b}) {
+      all.go([ch, &got] {
+        if (ch.send_for(1, 1ms)) ++got;
+      });
+    }
+    int received = 0;
+    gofer::select(gofer::on_receive(a, [&](std::optional<int>) { ++received; }),
+                  gofer::on_receive(b, [&](std::optional<int>) { ++received; }));
+    all.wait();
+    EXPECT_EQ(received, 1);
+    EXPECT_EQ(got, 1);
+  });
+}
+
+TEST(AtomicValueExplored, NoUpdateIsLost) {
+  explored([] {
+    gofer::atomic_value<int> value(0);
+    gofer::wait_group all;
+    for (int i = 0; i < 3; ++i) all.go([&] { value.update([](int& v) { ++v; }); });
+    all.wait();
+    EXPECT_EQ(*value.load(), 3);
+  });
+}
+
+TEST(WorkerPoolExplored, DrainAccountsForEveryTask) {
+  explored([] {
+    gofer::worker_pool<int, int> pool([](int i) { return i; }, {.min_workers = 2, .queue_capacity = 1});
+    gofer::wait_group submitter;
+    submitter.go([&] {
+      for (int i = 0; i < 3; ++i) pool.submit(i);
+      pool.drain();
+    });
+    int results = 0;
+    for (auto& r : pool.results()) results += r.ok() ? 1 : 0;
+    submitter.wait();
+    const auto s = pool.stats();
+    EXPECT_EQ(results, 3);
+    EXPECT_EQ(s.submitted, s.completed + s.failed + s.discarded + s.queued + s.busy);
+  });
+}
+
+TEST(WorkerPoolExplored, StopAccountsForEveryTask) {
+  explored([] {
+    gofer::worker_pool<int, int> pool([](int i) { return i; }, {.min_workers = 1, .queue_capacity = 4});
+    int accepted = 0;
+    gofer::wait_group all;
+    all.go([&] {
+      try {
+        for (int i = 0; i < 2; ++i) accepted += pool.try_submit(int{i}) ? 1 : 0;
+      } catch (const gofer::pool_stopped&) {
+      }
+    });
+    all.go([&] { pool.stop(); });
+    all.wait();
+    int results = 0;
+    for ([[maybe_unused]] auto& r : pool.results()) ++results;
+    EXPECT_EQ(results, accepted);
+    const auto s = pool.stats();
+    EXPECT_EQ(s.submitted, s.completed + s.failed + s.discarded + s.queued + s.busy);
+  });
+}
+
+}  // namespace
