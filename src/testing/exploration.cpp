@@ -319,7 +319,7 @@ std::string exploration::trace() const {
     const step& s = trace_[i];
     std::string operation = s.operation;
     if (s.object != 0) operation += " #" + std::to_string(s.object);
-    if (s.waits) operation = "waits in " + operation;
+    if (s.waits) operation.insert(0, "waits in ");
     char line[160];
     std::snprintf(line, sizeof(line), "%5zu  %-22s  %s", i + 1, title(s.fiber).c_str(), operation.c_str());
     text += line;
