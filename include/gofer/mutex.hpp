@@ -38,7 +38,7 @@ class mutex {
 
   /// Returns false, without waiting, if somebody has the mutex.
   bool try_lock() noexcept {
-    sync::lock_watch::tries("mutex::try_lock", this);
+    sched::point("mutex::try_lock", this);
     return sync::lock_watch::locked(this, take());
   }
 
@@ -69,7 +69,7 @@ class mutex {
 
  private:
   bool lock_until(sched::time_point deadline) {
-    sync::lock_watch::tries("mutex::try_lock_until", this);
+    sched::point("mutex::try_lock_until", this);
     return sync::lock_watch::locked(this, take() || lock_slow({.deadline = deadline}));
   }
 

@@ -54,7 +54,6 @@ class shared_mutex {
  private:
   bool take() noexcept;
   bool take_shared() noexcept;
-  void about_to_wait(const char* operation, const sched::wait_limit& limit);
   bool lock_exclusive(const sched::wait_limit& limit);
   bool lock_as_reader(const sched::wait_limit& limit);
   bool wait_in_line(const char* reason, bool writer, const sched::wait_limit& limit);

@@ -27,7 +27,7 @@ class context::state final : public sched::timer_entry, public std::enable_share
     }
     if (deadline >= deadline_) return;
     deadline_ = deadline;
-    sched::runtime::get().add_timer(*this, sched::to_ns(deadline));
+    sched::runtime::get().add_timer(sched::this_thread(), *this, sched::to_ns(deadline));
   }
 
   void set_value(const void* key, std::shared_ptr<const void> value) {

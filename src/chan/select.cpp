@@ -8,6 +8,7 @@
 #include <gofer/detail/sched/point.hpp>
 #include <gofer/detail/sched/thread_index.hpp>
 
+#include "arch/splitmix.hpp"
 #include "sched/explorer.hpp"
 
 namespace gofer {
@@ -22,11 +23,9 @@ constexpr std::size_t none = static_cast<std::size_t>(-1);
 [[gnu::noinline]] std::uint64_t random() noexcept {
   if (sched::explorer* e = sched::exploring()) return e->random();
   static constinit thread_local std::atomic<std::uint64_t> state{0};  // atomic for TSan, to which a fiber is a thread
-  std::uint64_t z = state.load(std::memory_order_relaxed) + 0x9e3779b97f4a7c15ULL + sched::thread_index();
-  state.store(z, std::memory_order_relaxed);  // splitmix64 (Steele, 2014)
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-  return z ^ (z >> 31);
+  const std::uint64_t z = state.load(std::memory_order_relaxed) + arch::splitmix_step + sched::thread_index();
+  state.store(z, std::memory_order_relaxed);
+  return arch::splitmix(z);
 }
 
 /// An array that lies in the frame for as many cases as people write, in the heap for more.

@@ -16,7 +16,9 @@ namespace {
 using sched::time_point;
 using sched::timer_entry;
 
-void add_timer(timer_entry& entry, std::int64_t when) noexcept { sched::runtime::get().add_timer(entry, when); }
+void add_timer(timer_entry& entry, std::int64_t when) noexcept {
+  sched::runtime::get().add_timer(sched::this_thread(), entry, when);
+}
 
 /// Sends to a channel that has room for one, unless one waits there already. Runs in the scheduler and never waits.
 void send_time(channel<time_point>* ch) noexcept {

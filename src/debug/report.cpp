@@ -32,13 +32,13 @@ std::string short_place(const place& where) {
   return where.file.substr(where.file.rfind('/') + 1) + ":" + std::to_string(where.line);
 }
 
+}  // namespace
+
 std::string title(const char* what, std::uint64_t id, std::string_view name) {
   std::string text = what + (" " + std::to_string(id));
   if (!name.empty()) ((text += " \"") += name) += '"';
   return text;
 }
-
-}  // namespace
 
 std::string title(const sync::lock_holder& who) {
   return who.fiber == 0 ? "a plain thread" : title("fiber", who.fiber, who.name);

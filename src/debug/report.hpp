@@ -24,6 +24,8 @@ void on_large_stack(F&& write) {
 
 /// "fiber 17 "indexer"" or "a plain thread".
 std::string title(const sync::lock_holder& who);
+/// `fiber 7 "name"`, of what, number and name, which may be empty.
+std::string title(const char* what, std::uint64_t id, std::string_view name);
 
 /// Writes about fibers to a descriptor, in plain text. Errors of the descriptor are ignored: there is nobody to tell.
 class report {

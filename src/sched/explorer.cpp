@@ -3,7 +3,6 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include <gofer/detail/arch/cpu.hpp>
 #include <gofer/detail/sched/point.hpp>
 
 #include "sched/thread.hpp"
@@ -49,9 +48,8 @@ void reach(const char* operation, const void* object) noexcept {
 void count_waiting(int change) noexcept {
   explorer* e = exploring();
   if (e == nullptr) return;
-  arch::take_up(e);
+  const in_order hold(e);
   e->linked += change;
-  arch::hand_on(e);
 }
 
 void no_points::begin() noexcept {

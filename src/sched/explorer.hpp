@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include <gofer/detail/arch/cpu.hpp>
+
 #include "sched/fiber.hpp"
 #include "sched/timer_heap.hpp"
 
@@ -33,6 +35,19 @@ class explorer {
 
  protected:
   ~explorer() = default;
+};
+
+/// ThreadSanitizer takes every fiber for a thread, and is told that switches order nothing. In an exploration they do:
+/// one fiber runs at a time. Around all that fibers and the explorer do to what they share.
+class in_order {
+ public:
+  explicit in_order(const explorer* shared) noexcept : shared_(shared) { arch::take_up(shared); }
+  in_order(const in_order&) = delete;
+  in_order& operator=(const in_order&) = delete;
+  ~in_order() { arch::hand_on(shared_); }
+
+ private:
+  const explorer* shared_;
 };
 
 /// The calling thread's explorer, or null. One test of a flag while nothing is explored.

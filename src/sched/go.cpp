@@ -122,9 +122,7 @@ void yield() noexcept {
   processor* p = t.proc.get();
   if (p == nullptr) {
     if (explorer* e = t.explores.get()) e->yields();
-  }
-  if (p != nullptr && !p->has_work() && runtime::get().shared.size() == 0 &&
-      !p->replaced.load(std::memory_order_relaxed)) {
+  } else if (!p->has_work() && runtime::get().shared.size() == 0 && !p->replaced.load(std::memory_order_relaxed)) {
     // Nobody to run, but timers and the network get their turn here, too: depart's tick has to be the round one.
     const unsigned next_tick = p->tick.get() + 1;
     if (next_tick % processor::fairness_interval != 0) {

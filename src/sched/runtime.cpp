@@ -232,8 +232,7 @@ void runtime::make_runnable_last(thread& t, fiber* f) noexcept {
   if (idle.idle() != 0) notify();
 }
 
-void runtime::add_timer(timer_entry& entry, std::int64_t when) noexcept {
-  const thread& t = this_thread();
+void runtime::add_timer(thread& t, timer_entry& entry, std::int64_t when) noexcept {
   if (explorer* e = t.explores.get()) [[unlikely]] {
     e->timers.add(entry, when);
     return;

@@ -52,8 +52,8 @@ class runtime {
   /// After work was published: wakes a worker to look for it, unless one is looking.
   void notify() noexcept;
 
-  /// Sets a timer, in nanoseconds of the steady clock.
-  void add_timer(timer_entry& entry, std::int64_t when) noexcept;
+  /// Sets a timer, in nanoseconds of the steady clock. `t` is the calling thread.
+  void add_timer(thread& t, timer_entry& entry, std::int64_t when) noexcept;
 
   /// Takes `count` fiber ids in a row; returns the first.
   std::uint64_t take_ids(std::uint64_t count) noexcept { return ids_.fetch_add(count, std::memory_order_relaxed); }

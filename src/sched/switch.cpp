@@ -1,15 +1,11 @@
 #include "sched/switch.hpp"
 
-#include <cxxabi.h>
-
 #include <cstdio>
 #include <cstdlib>
-#include <exception>
 #include <string>
-#include <typeinfo>
 
 #include "arch/context.hpp"
-#include "arch/demangle.hpp"
+#include "arch/describe_exception.hpp"
 #include "arch/exception_state.hpp"
 #include "arch/float_state.hpp"
 #include "sched/fiber_locals.hpp"
@@ -56,24 +52,12 @@ thread& arrive(arch::sanitized_stack& here, fiber* left) noexcept {
 }
 
 [[noreturn]] void abort_for_exception(const fiber& f) noexcept {
-  std::string type = "an unknown type";
-  if (const std::type_info* info = abi::__cxa_current_exception_type()) {
-    type = arch::demangle(info->name());
-  }
-  std::string what;
-  try {
-    throw;
-  } catch (const std::exception& e) {
-    what = std::string(": ") + e.what();
-  } catch (...) {
-    what.clear();
-  }
   const std::string name = f.name().empty() ? "" : " \"" + std::string(f.name()) + "\"";
   std::fprintf(stderr,
-               "gofer: an exception left fiber %llu%s: %s%s; catch it in the fiber, or use gofer::async or "
+               "gofer: an exception left fiber %llu%s: %s; catch it in the fiber, or use gofer::async or "
                "gofer::task_group, which hand it to whoever waits\n",
-               static_cast<unsigned long long>(f.id.load(std::memory_order_relaxed)), name.c_str(), type.c_str(),
-               what.c_str());
+               static_cast<unsigned long long>(f.id.load(std::memory_order_relaxed)), name.c_str(),
+               arch::describe_exception().c_str());
   std::abort();
 }
 

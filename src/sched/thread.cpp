@@ -63,6 +63,7 @@ thread& register_thread() noexcept {
     }
   }
   record->exceptions.set(arch::thread_exception_state());
+  record->of_runtime = false;
   record->sanitized = {};
   record->sanitized.adopt_thread();
   at_exit.record = record;

@@ -114,7 +114,7 @@ std::uint32_t waiter::block_fiber() noexcept {
   self.waiting_in.store(reason_, std::memory_order_release);
   arch::hand_on(&self);  // to who walks this stack
   if (by_ == wakers::kernel) {
-    if (explorer* e = exploring()) e->waits_outside(reason_);
+    if (explorer* e = t.explores.get()) e->waits_outside(reason_);
   }
   const departure why = by_ == wakers::kernel ? departure::park_outside : departure::park;
   if (limit_.deadline == no_deadline) {
@@ -122,7 +122,7 @@ std::uint32_t waiter::block_fiber() noexcept {
     return outcome();
   }
   timeout timer(*this);
-  r.add_timer(timer, to_ns(limit_.deadline));
+  r.add_timer(t, timer, to_ns(limit_.deadline));
   depart(t, self, why);
   if (outcome() != timed_out) timer_heap::cancel(timer);
   return outcome();

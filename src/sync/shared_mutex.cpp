@@ -16,15 +16,23 @@ struct holder_node : sync::wait_node {
   bool writer = false;
 };
 
+void about_to_wait(const char* operation, const shared_mutex* lock, const sched::wait_limit& limit) {
+  if (limit.deadline == sched::no_deadline) {
+    sync::lock_watch::intends(operation, lock);
+  } else {
+    sched::point(operation, lock);
+  }
+}
+
 }  // namespace
 
 bool shared_mutex::try_lock() noexcept {
-  sync::lock_watch::tries("shared_mutex::try_lock", this);
+  sched::point("shared_mutex::try_lock", this);
   return sync::lock_watch::locked(this, take());
 }
 
 bool shared_mutex::try_lock_shared() noexcept {
-  sync::lock_watch::tries("shared_mutex::try_lock_shared", this);
+  sched::point("shared_mutex::try_lock_shared", this);
   return sync::lock_watch::locked(this, take_shared());
 }
 
@@ -51,23 +59,15 @@ bool shared_mutex::take_shared() noexcept {
   return false;
 }
 
-void shared_mutex::about_to_wait(const char* operation, const sched::wait_limit& limit) {
-  if (limit.deadline == sched::no_deadline) {
-    sync::lock_watch::intends(operation, this);
-  } else {
-    sync::lock_watch::tries(operation, this);
-  }
-}
-
 bool shared_mutex::lock_exclusive(const sched::wait_limit& limit) {
   constexpr auto operation = "shared_mutex::lock";
-  about_to_wait(operation, limit);
+  about_to_wait(operation, this, limit);
   return sync::lock_watch::locked(this, take() || wait_in_line(operation, true, limit));
 }
 
 bool shared_mutex::lock_as_reader(const sched::wait_limit& limit) {
   constexpr auto operation = "shared_mutex::lock_shared";
-  about_to_wait(operation, limit);
+  about_to_wait(operation, this, limit);
   return sync::lock_watch::locked(this, take_shared() || wait_in_line(operation, false, limit));
 }
 

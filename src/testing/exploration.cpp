@@ -1,16 +1,13 @@
 #include "testing/exploration.hpp"
 
-#include <cxxabi.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <mutex>
-#include <typeinfo>
 
 #include <gofer/go.hpp>
 
-#include "arch/demangle.hpp"
+#include "arch/describe_exception.hpp"
 #include "arch/sanitizer.hpp"
 #include "debug/report.hpp"
 #include "sched/fiber_stack.hpp"
@@ -29,37 +26,12 @@ class Test {
 namespace gofer::testing {
 namespace {
 
-/// ThreadSanitizer takes every fiber for a thread, and is told that switches order nothing. Here they do: one fiber
-/// runs at a time. Around all that fibers and the explorer do to what they share.
-class in_order {
- public:
-  explicit in_order(const void* shared) noexcept : shared_(shared) { arch::take_up(shared); }
-  in_order(const in_order&) = delete;
-  in_order& operator=(const in_order&) = delete;
-  ~in_order() { arch::hand_on(shared_); }
-
- private:
-  const void* shared_;
-};
-
 constexpr std::size_t longest_trace = 300;  // steps shown
 
 bool assertion_has_failed() {
   using test = ::testing::Test;
   return (&test::HasFatalFailure != nullptr && test::HasFatalFailure()) ||
          (&test::HasNonfatalFailure != nullptr && test::HasNonfatalFailure());
-}
-
-std::string describe_exception() {
-  std::string text = "an exception of an unknown type";
-  if (const std::type_info* type = abi::__cxa_current_exception_type()) text = arch::demangle(type->name());
-  try {
-    throw;
-  } catch (const std::exception& e) {
-    text += std::string(": ") + e.what();
-  } catch (...) {
-  }
-  return text;
 }
 
 }  // namespace
@@ -70,7 +42,6 @@ exploration::exploration(strategy& decides, std::uint64_t seed, std::size_t max_
       max_steps_(max_steps),
       traced_(traced),
       now_(sched::clock::now()),
-      began_(now_),
       assertion_had_failed_(assertion_has_failed()) {}
 
 std::string exploration::run(const std::function<void()>& body) {
@@ -82,7 +53,7 @@ std::string exploration::run(const std::function<void()>& body) {
     } catch (...) {
       threw();
     }
-    const in_order hold(this);
+    const sched::in_order hold(this);
     body_returned_ = true;
   });
   loop();
@@ -113,7 +84,7 @@ void exploration::loop() {
     } else {
       run_fiber(number);
     }
-    if (failure_.empty() && !assertion_had_failed_ && assertion_has_failed()) fail("an assertion failed, see above");
+    if (failure_.empty() && !assertion_had_failed_ && assertion_has_failed()) fail(assertion_failed);
   }
 }
 
@@ -135,7 +106,7 @@ void exploration::gather(unsigned current) {
 unsigned exploration::pick() {
   try {
     const std::size_t chosen = decides_.choose({.options = options_, .current = current_option_, .step = steps_});
-    digest_ = mix(digest_ + options_[chosen] + 1);
+    digest_ = arch::splitmix(digest_ + options_[chosen] + 1);
     return options_[chosen];
   } catch (const std::exception& e) {
     fail(e.what());
@@ -181,7 +152,7 @@ void exploration::expire_one() {
 }
 
 void exploration::runnable(sched::fiber& f) noexcept {
-  const in_order hold(this);
+  const sched::in_order hold(this);
   const std::uint64_t id = f.id.load(std::memory_order_relaxed);
   const auto known = numbers_.find(&f);
   if (known != numbers_.end() && fibers_[known->second - 1].id == id) {
@@ -203,7 +174,7 @@ void exploration::reach(const char* operation, const void* object) noexcept {
 
 /// The running fiber has come to an operation: true if it goes on.
 bool exploration::stays(const char* operation, const void* object) noexcept {
-  const in_order hold(this);
+  const sched::in_order hold(this);
   note(operation, object);
   gather(current_);
   const unsigned chosen = pick();
@@ -214,7 +185,7 @@ bool exploration::stays(const char* operation, const void* object) noexcept {
 }
 
 void exploration::yields() noexcept {
-  const in_order hold(this);
+  const sched::in_order hold(this);
   note("yield", nullptr);
   if (!failure_.empty()) never_go_on();
   decides_.yields(current_);
@@ -223,7 +194,7 @@ void exploration::yields() noexcept {
 }
 
 void exploration::waits_outside(const char* operation) noexcept {
-  const in_order hold(this);
+  const sched::in_order hold(this);
   fail(std::string(operation) +
        " waits for something outside of the program, which cannot be explored: give the code under test a channel in "
        "its place");
@@ -231,23 +202,23 @@ void exploration::waits_outside(const char* operation) noexcept {
 }
 
 sched::time_point exploration::now() noexcept {
-  const in_order hold(this);
+  const sched::in_order hold(this);
   return now_;
 }
 
 std::uint64_t exploration::random() noexcept {
-  const in_order hold(this);
+  const sched::in_order hold(this);
   return random_.next();
 }
 
 void exploration::threw() noexcept {
-  const in_order hold(this);
-  fail("an exception left " + title(current_) + ": " + describe_exception());
+  const sched::in_order hold(this);
+  fail("an exception left " + title(current_) + ": " + arch::describe_exception());
 }
 
 void exploration::note(const char* operation, const void* object) noexcept {
   ++steps_;
-  digest_ = mix(digest_ ^ current_);
+  digest_ = arch::splitmix(digest_ ^ current_);
   if (traced_) {
     trace_.push_back({.fiber = current_,
                       .operation = operation,
@@ -284,8 +255,7 @@ void exploration::abandon() const noexcept {
 
 std::string exploration::title(unsigned fiber) const {
   if (fiber == clock_number) return "the clock";
-  const std::string& name = fibers_[fiber - 1].name;
-  return "fiber " + std::to_string(fiber) + (name.empty() ? "" : " \"" + name + "\"");
+  return debug::title("fiber", fiber, fibers_[fiber - 1].name);
 }
 
 unsigned exploration::number_of(const void* object) {

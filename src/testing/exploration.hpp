@@ -26,6 +26,9 @@ struct step {
 class exploration final : private sched::explorer {
  public:
   static constexpr unsigned clock_number = 0;
+  /// How a schedule fails in which an assertion does. GoogleTest tells only that some has failed in a test, so one that
+  /// fails again goes unnoticed.
+  static constexpr const char* assertion_failed = "an assertion failed, see above";
 
   /// `traced`: keeps the steps, with their stacks.
   exploration(strategy& decides, std::uint64_t seed, std::size_t max_steps, bool traced) noexcept;
@@ -93,7 +96,6 @@ class exploration final : private sched::explorer {
   std::size_t steps_ = 0;
   std::uint64_t digest_ = 0;
   sched::time_point now_;
-  const sched::time_point began_;
   std::string failure_;
   bool assertion_had_failed_ = false;
 };

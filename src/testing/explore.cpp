@@ -72,36 +72,36 @@ class run_of_schedules {
   run_of_schedules(const std::function<void()>& body, const explore_options& options)
       : body_(body), options_(options) {}
 
-  /// Throws if it fails; `again` makes the strategy for the same schedule.
-  template <class Again>
-  void one(strategy& decides, std::uint64_t seed, Again again) {
+  /// Runs the schedule of a seed; if it fails runs it again for its steps, and throws.
+  void one(strategy& decides, std::uint64_t seed) {
     ++report_.schedules;
-    std::string why = attempt(decides, seed, false, nullptr);
+    std::string why = attempt(decides, seed, nullptr);
     if (why.empty()) return;
     std::string trace;
-    strategy& repeats = again();
-    if (std::string second = attempt(repeats, seed, true, &trace); !second.empty()) {
+    decides.repeat();
+    if (std::string second = attempt(decides, seed, &trace); !second.empty()) {
       why = std::move(second);  // with the numbers that are in the trace
-    } else {
+    } else if (why != exploration::assertion_failed) {
       why += "\n(It did not fail when it was repeated: the body does not do the same each time.)";
     }
     fail(why, trace, seed);
   }
 
-  /// Runs the schedule of a seed, with its steps; throws if it fails.
+  /// The same with its steps at once, for one that is known to fail.
   void traced(strategy& decides, std::uint64_t seed) {
     std::string trace;
     ++report_.schedules;
-    if (const std::string why = attempt(decides, seed, true, &trace); !why.empty()) fail(why, trace, seed);
+    if (const std::string why = attempt(decides, seed, &trace); !why.empty()) fail(why, trace, seed);
   }
 
   explore_report& report() noexcept { return report_; }
   std::size_t left() const noexcept { return options_.schedules - report_.schedules; }
 
  private:
-  std::string attempt(strategy& decides, std::uint64_t seed, bool traced, std::string* trace) {
+  /// `trace`: where the steps go, or null.
+  std::string attempt(strategy& decides, std::uint64_t seed, std::string* trace) {
     seed_now.store(seed, std::memory_order_relaxed);
-    auto schedule = std::make_unique<exploration>(decides, seed, options_.max_steps, traced);
+    auto schedule = std::make_unique<exploration>(decides, seed, options_.max_steps, trace != nullptr);
     std::string why = schedule->run(body_);
     report_.deepest = std::max(report_.deepest, schedule->steps());
     if (digests_.insert(schedule->digest()).second) ++report_.distinct;
@@ -141,10 +141,7 @@ void search_all(run_of_schedules& runs, std::size_t most) {
     std::uint64_t index = 0;
     do {
       if (runs.report().schedules >= most) return;
-      runs.one(all, search_seed(preemptions, index++), [&]() -> strategy& {
-        all.repeat();
-        return all;
-      });
+      runs.one(all, search_seed(preemptions, index++));
     } while (all.next());
     runs.report().preemptions = static_cast<int>(preemptions);
     if (!all.cut()) {
@@ -157,10 +154,7 @@ void search_all(run_of_schedules& runs, std::size_t most) {
 void replay_search(run_of_schedules& runs, std::uint64_t seed, const plan& wanted) {
   search all(wanted.preemptions);
   for (std::uint64_t index = 0; index < wanted.index; ++index) {
-    runs.one(all, search_seed(wanted.preemptions, index), [&]() -> strategy& {
-      all.repeat();
-      return all;
-    });
+    runs.one(all, search_seed(wanted.preemptions, index));
     if (!all.next()) throw std::invalid_argument("testing::replay: this body has no schedule with this seed");
   }
   runs.traced(all, seed);
@@ -169,8 +163,7 @@ void replay_search(run_of_schedules& runs, std::uint64_t seed, const plan& wante
 void replay_in(run_of_schedules& runs, std::uint64_t seed) {
   const plan wanted = plan::of(seed);
   if (wanted.what == plan::kind::search) return replay_search(runs, seed, wanted);
-  const auto decides = random_strategy(seed);
-  runs.traced(*decides, seed);
+  runs.traced(*random_strategy(seed), seed);
 }
 
 }  // namespace
@@ -188,12 +181,7 @@ explore_report explore_body(const std::function<void()>& body, const explore_opt
   search_all(runs, options.schedules - options.schedules / 2);
   for (std::uint64_t i = 0; !runs.report().exhaustive && runs.left() > 0; ++i) {
     const std::uint64_t seed = random_seed(options.seed, i, runs.report().deepest);
-    const auto decides = random_strategy(seed);
-    std::unique_ptr<strategy> repeats;
-    runs.one(*decides, seed, [&]() -> strategy& {
-      repeats = random_strategy(seed);
-      return *repeats;
-    });
+    runs.one(*random_strategy(seed), seed);
   }
   return runs.report();
 }

@@ -2,18 +2,19 @@
 
 #include <algorithm>
 #include <bit>
+#include <stdexcept>
+#include <string>
 
 namespace gofer::testing {
 
-std::uint64_t mix(std::uint64_t z) noexcept {
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-  return z ^ (z >> 31);
+unsigned random_walk::draw_patience() noexcept {
+  constexpr unsigned patiences[] = {0, 4, 8, 12, 14, 15};
+  return patiences[random_.below(std::size(patiences))];
 }
 
-random_walk::random_walk(std::uint64_t seed) noexcept : random_(seed) {
-  constexpr unsigned patiences[] = {0, 4, 8, 12, 14, 15};
-  patience_ = patiences[random_.below(std::size(patiences))];
+void random_walk::repeat() {
+  random_ = random_numbers(seed_);
+  patience_ = draw_patience();
 }
 
 std::size_t random_walk::choose(const choice& among) {
@@ -21,8 +22,15 @@ std::size_t random_walk::choose(const choice& among) {
   return random_.below(among.options.size());
 }
 
-by_priority::by_priority(std::uint64_t seed, unsigned depth, std::size_t steps) : random_(seed) {
+by_priority::by_priority(std::uint64_t seed, unsigned depth, std::size_t steps) : random_(seed), after_changes_(seed) {
   for (unsigned i = 1; i < depth; ++i) changes_.push_back(random_.below(steps));
+  after_changes_ = random_;
+}
+
+void by_priority::repeat() {
+  random_ = after_changes_;
+  priorities_.clear();
+  lowest_ = below_all;
 }
 
 std::uint64_t& by_priority::priority_of(unsigned fiber) {
@@ -64,6 +72,11 @@ std::size_t search::choose(const choice& among) {
   return option(d);
 }
 
+void search::repeat() {
+  at_ = 0;
+  preemptions_ = 0;  // counted again on the way
+}
+
 bool search::next() {
   while (!path_.empty()) {
     decision& last = path_.back();
@@ -97,7 +110,7 @@ std::uint64_t random_seed(std::uint64_t base, std::uint64_t i, std::size_t steps
   const std::uint64_t kind = i % 2;
   const std::uint64_t depth = (i / 2) % 4;
   const auto size = static_cast<std::uint64_t>(std::bit_width(steps));
-  return mix(mix(base) + i) << 10 | size << 4 | depth << 2 | kind;
+  return arch::splitmix(arch::splitmix(base) + i) << 10 | size << 4 | depth << 2 | kind;
 }
 
 std::unique_ptr<strategy> random_strategy(std::uint64_t seed) {

@@ -3,10 +3,10 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <stdexcept>
-#include <string>
 #include <unordered_map>
 #include <vector>
+
+#include "arch/splitmix.hpp"
 
 namespace gofer::testing {
 
@@ -20,7 +20,7 @@ struct choice {
   bool could_go_on() const noexcept { return current < options.size(); }
 };
 
-/// Decides a schedule. The same strategy, begun anew, decides the same.
+/// Decides a schedule.
 class strategy {
  public:
   strategy() = default;
@@ -30,15 +30,15 @@ class strategy {
   virtual std::size_t choose(const choice& among) = 0;
   /// The fiber yields: it is to run after others.
   virtual void yields(unsigned /*fiber*/) {}
+  /// From now on it decides the same again, from the beginning.
+  virtual void repeat() = 0;
 };
-
-std::uint64_t mix(std::uint64_t x) noexcept;
 
 /// Random numbers from a seed (splitmix64).
 class random_numbers {
  public:
   explicit random_numbers(std::uint64_t seed) noexcept : state_(seed) {}
-  std::uint64_t next() noexcept { return mix(state_ += 0x9e3779b97f4a7c15ULL); }
+  std::uint64_t next() noexcept { return arch::splitmix(state_ += arch::splitmix_step); }
   std::size_t below(std::size_t limit) noexcept { return static_cast<std::size_t>(next() % limit); }
 
  private:
@@ -48,10 +48,14 @@ class random_numbers {
 /// Goes on with the same fiber with a certain probability, else with any.
 class random_walk final : public strategy {
  public:
-  explicit random_walk(std::uint64_t seed) noexcept;
+  explicit random_walk(std::uint64_t seed) noexcept : seed_(seed), random_(seed), patience_(draw_patience()) {}
   std::size_t choose(const choice& among) override;
+  void repeat() override;
 
  private:
+  unsigned draw_patience() noexcept;
+
+  const std::uint64_t seed_;
   random_numbers random_;
   unsigned patience_;  // of 16
 };
@@ -64,14 +68,17 @@ class by_priority final : public strategy {
   by_priority(std::uint64_t seed, unsigned depth, std::size_t steps);
   std::size_t choose(const choice& among) override;
   void yields(unsigned fiber) override;
+  void repeat() override;
 
  private:
   std::uint64_t& priority_of(unsigned fiber);
 
   random_numbers random_;
   std::vector<std::size_t> changes_;  // steps
+  random_numbers after_changes_;      // `random_` once they were drawn
   std::unordered_map<unsigned, std::uint64_t> priorities_;
-  std::uint64_t lowest_ = 1ULL << 32;
+  static constexpr std::uint64_t below_all = 1ULL << 32;
+  std::uint64_t lowest_ = below_all;
 };
 
 /// One schedule after another, by depth-first search, all with at most so many preemptions (as CHESS: Musuvathi and
@@ -82,11 +89,7 @@ class search final : public strategy {
   std::size_t choose(const choice& among) override;
   /// The next schedule. False: that was the last one.
   bool next();
-  /// The same schedule again.
-  void repeat() noexcept {
-    at_ = 0;
-    preemptions_ = 0;  // counted again on the way
-  }
+  void repeat() override;
   /// True if some schedule was left out for having too many preemptions.
   bool cut() const noexcept { return cut_; }
 

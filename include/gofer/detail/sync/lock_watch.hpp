@@ -15,13 +15,11 @@ void note_destroyed(const void* lock) noexcept;
 
 /// What a lock tells of itself: one test of a value that is nearly always 0. `operation` as for sched::point.
 struct lock_watch {
-  /// Before a wait for the lock that nothing bounds but a stop.
+  /// Before a wait for the lock that nothing bounds but a stop. Before others there is sched::point alone.
   static void intends(const char* operation, const void* lock) {
     if (sched::observed()) [[unlikely]]
       note_intent(operation, lock);
   }
-  /// Before an attempt, or a wait with a limit.
-  static void tries(const char* operation, const void* lock) noexcept { sched::point(operation, lock); }
   /// Returns `locked`.
   static bool locked(const void* lock, bool locked = true) {
     if (sched::observed() && locked) [[unlikely]]

@@ -1,0 +1,10 @@
+#pragma once
+
+#include <string>
+
+namespace gofer::arch {
+
+/// The exception that is being handled, for people: "std::runtime_error: no luck".
+std::string describe_exception();
+
+}  // namespace gofer::arch
