@@ -1,5 +1,5 @@
 # Thin calls; what they do is in scripts/ and CMakePresets.json.
-.PHONY: run test check check-aarch64 format bench
+.PHONY: run test check check-long check-aarch64 format bench
 
 build = cmake --preset $(1) $(2) >/dev/null && cmake --build --preset $(1)
 # To run the server nobody needs what the tests need; a build that has the tests keeps them.
@@ -18,6 +18,10 @@ test:
 check:
 	@scripts/setup test check
 	@scripts/check
+
+check-long:
+	@scripts/setup test
+	@scripts/check_long $(ARGS)
 
 check-aarch64:
 	@scripts/setup test aarch64

@@ -5,6 +5,7 @@ option(GOFER_DEVELOP "Build examples and programs" ${PROJECT_IS_TOP_LEVEL})
 option(GOFER_TESTS "Build the tests, with GOFER_DEVELOP (needs GoogleTest and Python)" ON)
 option(GOFER_BENCH "Build the benchmarks" OFF)
 option(GOFER_WARNINGS_AS_ERRORS "Treat warnings as errors" ${PROJECT_IS_TOP_LEVEL})
+option(GOFER_EXPLORE_ATOMICS "Let gofer::testing switch fibers at atomic operations inside of the library, too" OFF)
 set(GOFER_SANITIZE "" CACHE STRING "Sanitizers for everything: 'address,undefined' or 'thread'")
 
 if(NOT CMAKE_SYSTEM_NAME STREQUAL "Linux")

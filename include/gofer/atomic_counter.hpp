@@ -1,9 +1,9 @@
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 
 #include <gofer/detail/arch/cpu.hpp>
+#include <gofer/detail/sched/atomic.hpp>
 
 namespace gofer {
 
@@ -31,7 +31,7 @@ class alignas(arch::cache_line) atomic_counter {
   }
 
  private:
-  std::atomic<std::int64_t> value_;
+  sched::atomic<std::int64_t> value_;
 };
 
 }  // namespace gofer

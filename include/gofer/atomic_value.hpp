@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <concepts>
 #include <utility>
 
@@ -155,7 +154,7 @@ class atomic_value {
     return true;
   }
 
-  std::atomic<hazard::version<T>*> current_;
+  sched::atomic<hazard::version<T>*> current_;
 };
 
 }  // namespace gofer

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <stop_token>
 #include <utility>
 
+#include <gofer/detail/sched/atomic.hpp>
 #include <gofer/detail/sync/lock_watch.hpp>
 #include <gofer/detail/sync/wait_list.hpp>
 
@@ -92,7 +92,7 @@ class mutex {
   void forget(sync::wait_node& node) noexcept;
   std::uintptr_t lock_queue() noexcept;
 
-  std::atomic<std::uintptr_t> word_{0};
+  sched::atomic<std::uintptr_t> word_{0};
 };
 
 /// Every gofer::mutex is timed.

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 
@@ -40,8 +39,8 @@ class recursive_mutex {
   }
 
   mutex mutex_;
-  std::atomic<std::uint64_t> owner_{0};  // written by the owner alone
-  std::uint64_t depth_ = 0;              // likewise
+  sched::atomic<std::uint64_t> owner_{0};  // written by the owner alone
+  std::uint64_t depth_ = 0;                // likewise
 };
 
 }  // namespace gofer

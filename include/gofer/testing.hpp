@@ -1,13 +1,12 @@
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <stdexcept>
 #include <string>
 
-#include <gofer/detail/sched/point.hpp>
+#include <gofer/detail/sched/atomic.hpp>
 
 /// Deterministic tests of concurrent code: the same body under thousands of schedules, in virtual time, and a failure
 /// that is repeated from its seed. Link gofer::testing.
@@ -84,48 +83,6 @@ void replay(std::uint64_t seed, F body) {
 /// A std::atomic at whose operations other fibers may go on in an exploration. For the code under test, while it is
 /// tested: algorithms on atomics of your own.
 template <class T>
-class atomic {
- public:
-  constexpr atomic() noexcept = default;
-  constexpr atomic(T initial) noexcept : value_(initial) {}  // NOLINT: as std::atomic
-  atomic(const atomic&) = delete;
-  atomic& operator=(const atomic&) = delete;
-
-  T load(std::memory_order order = std::memory_order_seq_cst) const noexcept {
-    sched::point("atomic::load", this);
-    return value_.load(order);
-  }
-  void store(T v, std::memory_order order = std::memory_order_seq_cst) noexcept {
-    sched::point("atomic::store", this);
-    value_.store(v, order);
-  }
-  T exchange(T v, std::memory_order order = std::memory_order_seq_cst) noexcept {
-    sched::point("atomic::exchange", this);
-    return value_.exchange(v, order);
-  }
-  bool compare_exchange_strong(T& expected, T desired, std::memory_order order = std::memory_order_seq_cst) noexcept {
-    sched::point("atomic::compare_exchange", this);
-    return value_.compare_exchange_strong(expected, desired, order);
-  }
-  bool compare_exchange_weak(T& expected, T desired, std::memory_order order = std::memory_order_seq_cst) noexcept {
-    return compare_exchange_strong(expected, desired, order);
-  }
-  T fetch_add(T n, std::memory_order order = std::memory_order_seq_cst) noexcept {
-    sched::point("atomic::fetch_add", this);
-    return value_.fetch_add(n, order);
-  }
-  T fetch_sub(T n, std::memory_order order = std::memory_order_seq_cst) noexcept {
-    sched::point("atomic::fetch_sub", this);
-    return value_.fetch_sub(n, order);
-  }
-  operator T() const noexcept { return load(); }  // NOLINT: as std::atomic
-  T operator=(T v) noexcept {
-    store(v);
-    return v;
-  }
-
- private:
-  std::atomic<T> value_{};
-};
+using atomic = sched::explored_atomic<T>;
 
 }  // namespace gofer::testing

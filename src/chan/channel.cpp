@@ -25,7 +25,7 @@ bool channel_base::close() noexcept {
 }
 
 waited channel_base::wait(const char* reason, sync::wait_list& queue, void* slot, const sched::wait_limit& limit,
-                          std::unique_lock<arch::spin_lock>& hold) noexcept {
+                          std::unique_lock<sched::spin_lock>& hold) noexcept {
   sched::waiter self(reason, this, limit);
   channel_node node(self, sched::waiter::woken, slot);
   queue.push_back(node);

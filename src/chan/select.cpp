@@ -21,7 +21,6 @@ constexpr std::size_t none = static_cast<std::size_t>(-1);
 
 /// Random enough to be fair; a state for each thread, of which a fiber that moves may use several.
 [[gnu::noinline]] std::uint64_t random() noexcept {
-  if (sched::explorer* e = sched::exploring()) return e->random();
   static constinit thread_local std::atomic<std::uint64_t> state{0};  // atomic for TSan, to which a fiber is a thread
   const std::uint64_t z = state.load(std::memory_order_relaxed) + arch::splitmix_step + sched::thread_index();
   state.store(z, std::memory_order_relaxed);
@@ -42,7 +41,7 @@ class scratch {
   std::unique_ptr<T[]> many_;
 };
 
-/// The channels of a select, locked in the order of their addresses, each once, so that two selects never wait for each
+/// The channels of a select, locked in one order everywhere, each once, so that two selects never wait for each
 /// other's locks.
 class locked_channels {
  public:
@@ -50,7 +49,7 @@ class locked_channels {
     for (const select_case_base* c : cases) {
       if (channel_base* ch = c->channel()) order_[count_++] = ch;
     }
-    std::sort(order_.begin(), order_.begin() + count_, std::less<>());
+    std::ranges::sort(order_.begin(), order_.begin() + count_, std::less<>(), sched::place_in_order);
     count_ = static_cast<std::size_t>(std::unique(order_.begin(), order_.begin() + count_) - order_.begin());
     lock();
   }
@@ -96,10 +95,11 @@ bool on_channel(const select_case_base& c) noexcept { return c.channel() != null
 
 /// The cases in a random order, all orders alike (Fisher and Yates).
 void shuffle(scratch<std::uint32_t>& order, std::size_t count) noexcept {
+  sched::explorer* e = sched::exploring();
   std::uint64_t r = random();
   for (std::size_t i = 0; i < count; ++i) {
     if ((i & 3) == 3) r = random();
-    const std::size_t j = (r & 0xffff) * (i + 1) >> 16;
+    const std::size_t j = e == nullptr ? (r & 0xffff) * (i + 1) >> 16 : e->draw(i + 1);
     r >>= 16;
     order[i] = order[j];
     order[j] = static_cast<std::uint32_t>(i);

@@ -16,10 +16,12 @@ bool is_ours_inside(const place& where) noexcept {
   return where.function.starts_with("gofer_") || where.file.find("/gofer/detail/sched/") != std::string::npos;
 }
 
-/// Where every fiber begins.
+/// Where every fiber begins. Of what was inlined only the bare name may be known.
 bool is_beginning(const place& where) noexcept {
-  return where.function.find("::fiber_main(") != std::string::npos ||
-         where.function.find("::run_body(") != std::string::npos;
+  std::string_view name = where.function;
+  name = name.substr(0, name.rfind('('));
+  if (const std::size_t scope = name.rfind("::"); scope != std::string_view::npos) name.remove_prefix(scope + 2);
+  return name == "fiber_main" || name == "run_body";
 }
 
 std::string in_words(std::chrono::milliseconds d) {
@@ -68,7 +70,9 @@ const std::vector<place>& report::places(const void* address, bool after_call) {
 
 std::string report::first_place(std::span<const void* const> frames) {
   for (const void* address : frames) {
-    for (const place& where : places(address, true)) {
+    const std::vector<place>& here = places(address, true);
+    if (is_beginning(here.back())) break;
+    for (const place& where : here) {
       if (where.line != 0 && !is_library(where)) return short_place(where);
     }
   }

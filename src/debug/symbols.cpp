@@ -150,6 +150,10 @@ std::vector<place> resolve(const void* address, bool after_call) {
 }
 
 bool is_library(const place& where) noexcept {
+  constexpr std::string_view this_file = __FILE__;
+  static_assert(this_file.ends_with("debug/symbols.cpp"));
+  constexpr std::string_view sources = this_file.substr(0, this_file.rfind("debug/symbols.cpp"));
+  if (where.file.starts_with(sources)) return true;
   const std::string_view name = where.function;
   // "void gofer::go<...>" begins with a type.
   const std::string_view head = name.substr(0, name.find('('));

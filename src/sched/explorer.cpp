@@ -3,8 +3,10 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include <gofer/detail/sched/atomic.hpp>
 #include <gofer/detail/sched/point.hpp>
 
+#include "sched/switch.hpp"
 #include "sched/thread.hpp"
 
 namespace gofer::sched {
@@ -43,6 +45,24 @@ void reach(const char* operation, const void* object) noexcept {
   }
   arch::take_up(e);
   if (this_thread().running.get() != nullptr && e->without_points == 0) e->reach(operation, object);
+}
+
+bool gives_way() noexcept {
+  explorer* e = exploring();
+  if (e == nullptr) return false;
+  thread& t = this_thread();
+  if (fiber* self = t.running.get()) {
+    e->yields();
+    depart(t, *self, departure::yield);
+  } else {
+    e->lets_a_fiber_run();
+  }
+  return true;
+}
+
+std::uintptr_t place_in_order(const void* object) noexcept {
+  explorer* e = exploring();
+  return e == nullptr ? reinterpret_cast<std::uintptr_t>(object) : e->place_in_order(object);
 }
 
 void count_waiting(int change) noexcept {

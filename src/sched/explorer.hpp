@@ -22,12 +22,17 @@ class explorer {
   virtual void reach(const char* operation, const void* object) noexcept = 0;
   /// The running fiber yields: others are to run first.
   virtual void yields() noexcept = 0;
+  /// The timer that expires just now waits for what a fiber has: lets one run, up to its next point.
+  virtual void lets_a_fiber_run() noexcept = 0;
   /// The running fiber waits for something outside of the program, which cannot be explored.
   virtual void waits_outside(const char* operation) noexcept = 0;
   /// An exception has left the running fiber; called inside of the handler.
   virtual void threw() noexcept = 0;
+  /// As sched::place_in_order.
+  virtual std::uintptr_t place_in_order(const void* object) noexcept = 0;
   virtual time_point now() noexcept = 0;
-  virtual std::uint64_t random() noexcept = 0;
+  /// A number below `limit`, each as likely as the others: part of the schedule.
+  virtual std::size_t draw(std::size_t limit) noexcept = 0;
 
   timer_heap timers;
   int without_points = 0;   // no_points alive

@@ -2,7 +2,7 @@
 
 #include <stdexcept>
 
-#include <gofer/detail/arch/cpu.hpp>
+#include <gofer/detail/sched/atomic.hpp>
 
 namespace gofer::sync {
 
@@ -10,7 +10,7 @@ void add_to_count(wait_queue& count, std::ptrdiff_t n, const char* operation, co
                   const char* too_many) {
   sched::point(operation, &count);
   constexpr std::ptrdiff_t most = std::ptrdiff_t{1} << 31;
-  arch::backoff wait;
+  sched::backoff wait;
   wait_queue::word seen = count.load(std::memory_order_relaxed);
   for (;;) {
     const auto before = static_cast<std::ptrdiff_t>(wait_queue::value(seen));

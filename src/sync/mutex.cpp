@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include <gofer/detail/arch/cpu.hpp>
+#include <gofer/detail/sched/atomic.hpp>
 #include <gofer/runtime.hpp>
 
 namespace gofer {
@@ -13,7 +14,7 @@ namespace {
 constexpr std::chrono::milliseconds patience{1};
 
 /// How often a lock is tried before its caller waits: about what a short critical section on another core takes.
-constexpr int spins = 40;
+constexpr int spins = sched::explores_atomics ? 0 : 40;
 
 // Outcomes of a wait: `woken` means "try again", this one "it is yours".
 constexpr std::uint32_t handed_over = sched::waiter::first_case;
@@ -43,7 +44,7 @@ bool mutex::try_lock_slow() noexcept {
 
 /// Takes the queue's lock; returns the word as it was, without that lock.
 std::uintptr_t mutex::lock_queue() noexcept {
-  arch::backoff wait;
+  sched::backoff wait;
   std::uintptr_t seen = word_.load(std::memory_order_relaxed);
   for (;;) {
     if ((seen & queue_locked) != 0) {
@@ -72,7 +73,7 @@ bool mutex::lock_slow(const sched::wait_limit& limit) noexcept {
     mutex_node node(self);
     node.impatient = impatient;
     {
-      arch::backoff wait;
+      sched::backoff wait;
       std::uintptr_t seen = word_.load(std::memory_order_relaxed);
       for (;;) {  // take the mutex if it is free, else the queue's lock
         if ((seen & locked) == 0) {
@@ -123,7 +124,7 @@ void mutex::forget(sync::wait_node& node) noexcept {
 }
 
 void mutex::unlock_slow() noexcept {
-  arch::backoff wait;
+  sched::backoff wait;
   std::uintptr_t seen = word_.load(std::memory_order_relaxed);
   for (;;) {
     if ((seen & locked) == 0) {

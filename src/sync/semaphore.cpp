@@ -2,13 +2,13 @@
 
 #include <stdexcept>
 
-#include <gofer/detail/arch/cpu.hpp>
+#include <gofer/detail/sched/atomic.hpp>
 
 namespace gofer::sync {
 
 bool semaphore::try_acquire() noexcept {
   sched::point("semaphore::acquire", this);
-  arch::backoff wait;
+  sched::backoff wait;
   wait_queue::word seen = permits_.load(std::memory_order_relaxed);
   while (wait_queue::value(seen) != 0) {
     if ((seen & wait_queue::locked) != 0) {

@@ -1,10 +1,10 @@
-#include <gofer/detail/arch/cpu.hpp>
+#include <gofer/detail/sched/atomic.hpp>
 #include <gofer/detail/sync/wait_queue.hpp>
 
 namespace gofer::sync {
 
 std::uint64_t wait_queue::lock() noexcept {
-  arch::backoff wait;
+  sched::backoff wait;
   word seen = word_.load(std::memory_order_relaxed);
   for (;;) {
     if ((seen & locked) != 0) {

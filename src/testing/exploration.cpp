@@ -36,9 +36,8 @@ bool assertion_has_failed() {
 
 }  // namespace
 
-exploration::exploration(strategy& decides, std::uint64_t seed, std::size_t max_steps, bool traced) noexcept
+exploration::exploration(strategy& decides, std::size_t max_steps, bool traced) noexcept
     : decides_(decides),
-      random_(seed),
       max_steps_(max_steps),
       traced_(traced),
       now_(sched::clock::now()),
@@ -66,8 +65,7 @@ void exploration::loop() {
   while (failure_.empty()) {
     unsigned number = 0;
     if (next_) {
-      number = *next_;
-      next_.reset();
+      number = *std::exchange(next_, std::nullopt);
     } else {
       const bool in_vain = yields_in_vain_ > 3 * numbers_.size() + 3;
       if (in_vain && !body_returned_ && let_time_pass()) yields_in_vain_ = 0;
@@ -93,14 +91,21 @@ void exploration::gather(unsigned current) {
   options_.clear();
   current_option_ = static_cast<std::size_t>(-1);
   if (timers.earliest() <= sched::to_ns(now_)) options_.push_back(clock_number);
-  const unsigned yielded = std::exchange(yielded_, 0U);
   for (unsigned n = 1; n <= fibers_.size(); ++n) {
-    if (!fibers_[n - 1].runnable || n == yielded) continue;
+    if ((!fibers_[n - 1].runnable && n != current) || gives_way(n)) continue;
     if (n == current) current_option_ = options_.size();
     options_.push_back(n);
   }
-  if (options_.empty() && yielded != 0) options_.push_back(yielded);
   current_option_ = std::min(current_option_, options_.size());
+}
+
+/// True for a fiber that has yielded, until all others who can run have had a step: else two that wait in loops for a
+/// third could keep it from running for ever. The one that has yielded first never gives way to those who did later.
+bool exploration::gives_way(unsigned number) const noexcept {
+  const std::size_t since = fibers_[number - 1].yielded_at;
+  return since != 0 && std::ranges::any_of(fibers_, [since](const known_fiber& other) {
+           return other.runnable && other.ran_at < since;
+         });
 }
 
 unsigned exploration::pick() {
@@ -117,20 +122,21 @@ unsigned exploration::pick() {
 void exploration::run_fiber(unsigned number) {
   sched::fiber& f = *fibers_[number - 1].who;
   current_ = number;
+  fibers_[number - 1].runnable = false;
   arch::hand_on(this);
   sched::run(sched::this_thread(), f);
   arch::take_up(this);
   known_fiber& it = fibers_[number - 1];  // there may be more of them now
   if (f.id.load(std::memory_order_relaxed) != it.id) {
-    it.alive = it.runnable = false;
+    it.alive = false;
     numbers_.erase(&f);
     yields_in_vain_ = 0;
   } else if (f.leaving.get() != sched::departure::yield) {
-    it.runnable = false;
+    it.runnable = std::exchange(it.woken, false);
     const char* reason = f.waiting_in.load(std::memory_order_relaxed);
     it.waits_in = reason == nullptr ? "" : reason;
     it.waits_on = number_of(f.waiting_on.get());
-    if (traced_)
+    if (traced_ && failure_.empty())
       trace_.push_back({.fiber = number, .operation = it.waits_in, .object = it.waits_on, .waits = true, .where = {}});
   }
   current_ = 0;
@@ -157,7 +163,10 @@ void exploration::runnable(sched::fiber& f) noexcept {
   const auto known = numbers_.find(&f);
   if (known != numbers_.end() && fibers_[known->second - 1].id == id) {
     known_fiber& it = fibers_[known->second - 1];
-    if (!it.runnable) yields_in_vain_ = 0;
+    if (known->second != current_) {  // else it was only switched away from
+      it.woken = it.runnable;
+      yields_in_vain_ = 0;
+    }
     it.runnable = true;
     return;
   }
@@ -189,8 +198,19 @@ void exploration::yields() noexcept {
   note("yield", nullptr);
   if (!failure_.empty()) never_go_on();
   decides_.yields(current_);
-  yielded_ = current_;
+  fibers_[current_ - 1].yielded_at = steps_;
   ++yields_in_vain_;
+}
+
+void exploration::lets_a_fiber_run() noexcept {
+  arch::take_up(this);
+  if (!next_) {
+    gather(0);
+    std::erase(options_, clock_number);
+    next_ = pick();
+  }
+  if (const unsigned number = *std::exchange(next_, std::nullopt); number != clock_number) run_fiber(number);
+  arch::hand_on(this);
 }
 
 void exploration::waits_outside(const char* operation) noexcept {
@@ -206,9 +226,17 @@ sched::time_point exploration::now() noexcept {
   return now_;
 }
 
-std::uint64_t exploration::random() noexcept {
+std::size_t exploration::draw(std::size_t limit) noexcept {
   const sched::in_order hold(this);
-  return random_.next();
+  if (limit < 2) return 0;
+  try {
+    const std::size_t drawn = decides_.draw(limit, steps_);
+    digest_ = arch::splitmix(digest_ + drawn);
+    return drawn;
+  } catch (const std::exception& e) {
+    fail(e.what());
+    never_go_on();
+  }
 }
 
 void exploration::threw() noexcept {
@@ -216,9 +244,18 @@ void exploration::threw() noexcept {
   fail("an exception left " + title(current_) + ": " + arch::describe_exception());
 }
 
+std::uintptr_t exploration::place_in_order(const void* object) noexcept {
+  const sched::in_order hold(this);
+  return places_in_order_.try_emplace(object, places_in_order_.size()).first->second;
+}
+
 void exploration::note(const char* operation, const void* object) noexcept {
   ++steps_;
   digest_ = arch::splitmix(digest_ ^ current_);
+  if (current_ != clock_number) {
+    fibers_[current_ - 1].ran_at = steps_;
+    fibers_[current_ - 1].yielded_at = 0;
+  }
   if (traced_) {
     trace_.push_back({.fiber = current_,
                       .operation = operation,

@@ -31,7 +31,7 @@ class exploration final : private sched::explorer {
   static constexpr const char* assertion_failed = "an assertion failed, see above";
 
   /// `traced`: keeps the steps, with their stacks.
-  exploration(strategy& decides, std::uint64_t seed, std::size_t max_steps, bool traced) noexcept;
+  exploration(strategy& decides, std::size_t max_steps, bool traced) noexcept;
   ~exploration() = default;
 
   /// Returns how it failed, or an empty string.
@@ -50,7 +50,10 @@ class exploration final : private sched::explorer {
     sched::fiber* who;
     std::uint64_t id;
     std::string name;
-    bool runnable = true;
+    bool runnable = true;        // and not running
+    bool woken = false;          // while it was runnable, on its way to a park, which then does not wait
+    std::size_t ran_at = 0;      // its latest step
+    std::size_t yielded_at = 0;  // if that was a yield; else 0
     bool alive = true;
     const char* waits_in = "";
     unsigned waits_on = 0;
@@ -59,13 +62,16 @@ class exploration final : private sched::explorer {
   void runnable(sched::fiber& f) noexcept override;
   void reach(const char* operation, const void* object) noexcept override;
   void yields() noexcept override;
+  void lets_a_fiber_run() noexcept override;
   void waits_outside(const char* operation) noexcept override;
   void threw() noexcept override;
+  std::uintptr_t place_in_order(const void* object) noexcept override;
   sched::time_point now() noexcept override;
-  std::uint64_t random() noexcept override;
+  std::size_t draw(std::size_t limit) noexcept override;
 
   void loop();
   void gather(unsigned current);
+  bool gives_way(unsigned number) const noexcept;
   unsigned pick();
   void run_fiber(unsigned number);
   bool let_time_pass();
@@ -79,18 +85,17 @@ class exploration final : private sched::explorer {
   unsigned number_of(const void* object);
 
   strategy& decides_;
-  random_numbers random_;
   const std::size_t max_steps_;
   const bool traced_;
   std::vector<known_fiber> fibers_;  // number n is fibers_[n - 1]
   std::unordered_map<const sched::fiber*, unsigned> numbers_;
   std::unordered_map<const void*, unsigned> objects_;
+  std::unordered_map<const void*, std::uintptr_t> places_in_order_;
   std::vector<unsigned> options_;
   std::vector<step> trace_;
   std::size_t current_option_ = 0;
   unsigned current_ = 0;
   std::optional<unsigned> next_;  // decided at a point of another fiber
-  unsigned yielded_ = 0;          // who has just yielded, or 0
   unsigned yields_in_vain_ = 0;
   bool body_returned_ = false;
   std::size_t steps_ = 0;

@@ -101,7 +101,7 @@ class run_of_schedules {
   /// `trace`: where the steps go, or null.
   std::string attempt(strategy& decides, std::uint64_t seed, std::string* trace) {
     seed_now.store(seed, std::memory_order_relaxed);
-    auto schedule = std::make_unique<exploration>(decides, seed, options_.max_steps, trace != nullptr);
+    auto schedule = std::make_unique<exploration>(decides, options_.max_steps, trace != nullptr);
     std::string why = schedule->run(body_);
     report_.deepest = std::max(report_.deepest, schedule->steps());
     if (digests_.insert(schedule->digest()).second) ++report_.distinct;

@@ -59,13 +59,16 @@ std::size_t search::option(const decision& d) const noexcept {
 }
 
 std::size_t search::choose(const choice& among) {
-  if (among.only_one()) return 0;
+  return among.only_one() ? 0 : decide(among.options.size(), among.current, among.step);
+}
+
+std::size_t search::decide(std::size_t options, std::size_t current, std::size_t step) {
   if (at_ == path_.size()) {
-    path_.push_back({.options = among.options.size(), .current = among.current, .rank = 0});
-  } else if (path_[at_].options != among.options.size() || path_[at_].current != among.current) {
-    throw std::logic_error("the body is not deterministic: at step " + std::to_string(among.step) + " there were " +
-                           std::to_string(path_[at_].options) + " fibers to run, and now there are " +
-                           std::to_string(among.options.size()) + "; see what a body must not do in docs/testing.md");
+    path_.push_back({.options = options, .current = current, .rank = 0});
+  } else if (path_[at_].options != options || path_[at_].current != current) {
+    throw std::logic_error("the body is not deterministic: at step " + std::to_string(step) + " there were " +
+                           std::to_string(path_[at_].options) + " ways to go on, and now there are " +
+                           std::to_string(options) + "; see what a body must not do in docs/testing.md");
   }
   const decision& d = path_[at_++];
   preemptions_ += preempts(d) ? 1U : 0U;

@@ -28,6 +28,8 @@ class strategy {
   strategy& operator=(const strategy&) = delete;
   virtual ~strategy() = default;
   virtual std::size_t choose(const choice& among) = 0;
+  /// A number below `limit`, which is at least 2.
+  virtual std::size_t draw(std::size_t limit, std::size_t step) = 0;
   /// The fiber yields: it is to run after others.
   virtual void yields(unsigned /*fiber*/) {}
   /// From now on it decides the same again, from the beginning.
@@ -50,6 +52,7 @@ class random_walk final : public strategy {
  public:
   explicit random_walk(std::uint64_t seed) noexcept : seed_(seed), random_(seed), patience_(draw_patience()) {}
   std::size_t choose(const choice& among) override;
+  std::size_t draw(std::size_t limit, std::size_t /*step*/) override { return random_.below(limit); }
   void repeat() override;
 
  private:
@@ -67,6 +70,7 @@ class by_priority final : public strategy {
  public:
   by_priority(std::uint64_t seed, unsigned depth, std::size_t steps);
   std::size_t choose(const choice& among) override;
+  std::size_t draw(std::size_t limit, std::size_t /*step*/) override { return random_.below(limit); }
   void yields(unsigned fiber) override;
   void repeat() override;
 
@@ -87,6 +91,7 @@ class search final : public strategy {
  public:
   explicit search(unsigned preemptions) noexcept : most_preemptions_(preemptions) {}
   std::size_t choose(const choice& among) override;
+  std::size_t draw(std::size_t limit, std::size_t step) override { return decide(limit, limit, step); }
   /// The next schedule. False: that was the last one.
   bool next();
   void repeat() override;
@@ -99,6 +104,7 @@ class search final : public strategy {
     std::size_t current;
     std::size_t rank;  // 0: goes on with the current, if it can
   };
+  std::size_t decide(std::size_t options, std::size_t current, std::size_t step);
   std::size_t option(const decision& d) const noexcept;
   bool preempts(const decision& d) const noexcept { return d.rank != 0 && d.current < d.options; }
 

@@ -8,7 +8,8 @@ namespace gofer::arch {
 
 /// A lock for a few instructions. Whoever holds one neither blocks nor wakes anybody nor runs users' code other
 /// than moves of their values. Works with std::scoped_lock.
-class spin_lock {
+template <class Flag, class Backoff>
+class basic_spin_lock {
  public:
   void lock() noexcept {
     if (locked_.exchange(true, std::memory_order_acquire)) lock_slow();
@@ -18,13 +19,15 @@ class spin_lock {
 
  private:
   void lock_slow() noexcept {
-    backoff wait;
+    Backoff wait;
     do {
       while (locked_.load(std::memory_order_relaxed)) wait();
     } while (locked_.exchange(true, std::memory_order_acquire));
   }
 
-  std::atomic<bool> locked_{false};
+  Flag locked_{false};
 };
+
+using spin_lock = basic_spin_lock<std::atomic<bool>, backoff>;
 
 }  // namespace gofer::arch

@@ -4,6 +4,7 @@
 
 #include <gofer/detail/arch/asymmetric_fence.hpp>
 #include <gofer/detail/arch/cpu.hpp>
+#include <gofer/detail/sched/atomic.hpp>
 
 /// Hazard pointers (Michael, 2004) with asymmetric fences: readers announce what they look at, and what was replaced is
 /// freed once nobody has announced it.
@@ -37,7 +38,7 @@ void collect() noexcept;
 
 /// Loads a pointer and protects what it points to.
 template <class T>
-T* protect(slot& s, const std::atomic<T*>& from) noexcept {
+T* protect(slot& s, const sched::atomic<T*>& from) noexcept {
   T* seen = from.load(std::memory_order_relaxed);
   for (;;) {
     s.protects.store(seen, std::memory_order_relaxed);

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -10,7 +9,7 @@
 #include <type_traits>
 #include <utility>
 
-#include <gofer/detail/arch/spin_lock.hpp>
+#include <gofer/detail/sched/atomic.hpp>
 #include <gofer/detail/sched/point.hpp>
 #include <gofer/detail/sync/wait_list.hpp>
 
@@ -56,16 +55,16 @@ class channel_base {
 
   /// Enters `queue` with the lock, gives the lock back and waits for a counterpart or the end of the limit.
   waited wait(const char* reason, sync::wait_list& queue, void* slot, const sched::wait_limit& limit,
-              std::unique_lock<arch::spin_lock>& hold) noexcept;
+              std::unique_lock<sched::spin_lock>& hold) noexcept;
 
-  arch::spin_lock lock;       // guards all below; `select` takes several, in the order of their addresses
+  sched::spin_lock lock;      // guards all below; `select` takes several, in the order of their addresses
   sync::wait_list receivers;  // not empty only while no value is there
   sync::wait_list senders;    // not empty only while there is no room
 
  protected:
   const std::size_t capacity_;
-  std::atomic<std::size_t> count_{0};  // values in the buffer; written under the lock
-  std::atomic<bool> closed_{false};    // written under the lock
+  sched::atomic<std::size_t> count_{0};  // values in the buffer; written under the lock
+  sched::atomic<bool> closed_{false};    // written under the lock
 
  private:
   std::atomic<std::size_t> handles_{1};

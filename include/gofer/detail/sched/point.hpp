@@ -25,6 +25,9 @@ inline void point(const char* operation, const void* object) noexcept {
     reach(operation, object);
 }
 
+/// The order in which several are locked: by address, but in an exploration the same each time the schedule runs.
+std::uintptr_t place_in_order(const void* object) noexcept;
+
 /// A wait node has entered (1) or left (-1) a list: an exploration ends with none in any.
 void count_waiting(int change) noexcept;
 inline void note_waiting(int change) noexcept {

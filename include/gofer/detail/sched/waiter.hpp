@@ -1,9 +1,9 @@
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <stop_token>
 
+#include <gofer/detail/sched/atomic.hpp>
 #include <gofer/detail/sched/time.hpp>
 
 namespace gofer::sched {
@@ -78,7 +78,7 @@ class waiter {
   std::uint32_t block_thread() noexcept;
   std::uint32_t block_fiber() noexcept;
 
-  std::atomic<std::uint32_t> outcome_{pending};
+  atomic<std::uint32_t> outcome_{pending};
   const bool contested_;
   const wakers by_;
   bool woken_by_itself_ = false;  // a stop that was requested already runs our callback in our own frame

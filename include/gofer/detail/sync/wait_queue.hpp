@@ -1,8 +1,8 @@
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 
+#include <gofer/detail/sched/atomic.hpp>
 #include <gofer/detail/sync/wait_list.hpp>
 
 namespace gofer::sync {
@@ -64,7 +64,7 @@ class wait_queue {
   std::uint32_t wait(wait_node& n) noexcept;
 
  private:
-  std::atomic<word> word_;
+  sched::atomic<word> word_;
   wait_list list_;  // guarded by `locked`
 };
 
