@@ -18,8 +18,10 @@
 namespace gofer::net {
 
 class socket;
+class acceptor;
 struct close_socket {
   void operator()(socket* s) const noexcept;
+  void operator()(acceptor* a) const noexcept;
 };
 
 /// One end of a TCP connection. Movable; closed when destroyed.
@@ -74,11 +76,12 @@ class connection {
  private:
   friend class listener;
   friend connection dial_until(std::string_view address, sched::time_point deadline);
-  explicit connection(std::unique_ptr<socket, close_socket> s) noexcept : socket_(std::move(s)) {}
+  using handle = std::unique_ptr<socket, close_socket>;
+  explicit connection(handle s) noexcept : socket_(std::move(s)) {}
   void limit_reads(sched::time_point at) noexcept;
   void limit_writes(sched::time_point at) noexcept;
 
-  std::unique_ptr<socket, close_socket> socket_;
+  handle socket_;
 };
 
 /// Where connections come in. Movable; closed when destroyed.
@@ -102,10 +105,11 @@ class listener {
   std::string address() const;
 
  private:
-  explicit listener(std::unique_ptr<socket, close_socket> s) noexcept : socket_(std::move(s)) {}
+  using handle = std::unique_ptr<acceptor, close_socket>;
+  explicit listener(handle a) noexcept : acceptor_(std::move(a)) {}
   connection accept_one(bool wait);
 
-  std::unique_ptr<socket, close_socket> socket_;
+  handle acceptor_;
 };
 
 connection dial_until(std::string_view address, sched::time_point deadline);

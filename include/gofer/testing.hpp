@@ -1,8 +1,10 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <stdexcept>
 #include <string>
 
@@ -65,9 +67,9 @@ void replay_body(std::uint64_t seed, const std::function<void()>& body);
 /// in a queue or a timer is left; after `max_steps`. The fibers of a failed schedule never go on, and their objects are
 /// not destroyed.
 ///
-/// The body is to do the same in the same schedule: no other threads (the program is aborted), no sockets, no clock but
-/// this library's, nothing that outlives it. Blocks the calling thread. With GOFER_SEED in the environment only that
-/// schedule runs. Throws std::logic_error inside an exploration or a fiber.
+/// The body is to do the same in the same schedule: no other threads (the program is aborted), no sockets but
+/// those of a testing::net, no clock but this library's, nothing that outlives it. Blocks the calling thread. With
+/// GOFER_SEED in the environment only that schedule runs. Throws std::logic_error inside an exploration or a fiber.
 template <class F>
 explore_report explore(F body, explore_options options = {}) {
   return explore_body(std::ref(body), options);
@@ -79,6 +81,37 @@ template <class F>
 void replay(std::uint64_t seed, F body) {
   replay_body(seed, std::ref(body));
 }
+
+struct net_options {
+  // How long what is sent takes to arrive: anything in between, each time.
+  std::chrono::nanoseconds min_latency{0};
+  std::chrono::nanoseconds max_latency = std::chrono::milliseconds(1);
+  bool partial_reads = true;    // a read may bring less than has come
+  std::size_t buffer = 65'536;  // bytes on their way in one direction; whoever writes more waits
+  // Faults, each as likely as this whenever somebody sends, 0 to 1; `vanish` also whenever somebody dials.
+  double reset = 0;   // the connection breaks, for both sides
+  double vanish = 0;  // the other side is gone without a word: nothing arrives any more, in either direction
+};
+
+/// A network in memory. While one lives in an explored body, gofer::net, and gofer::http with it, connects there and
+/// nowhere else, in virtual time; what happens to what is sent is part of the schedule. Ports are those of this
+/// network; a host may be any name. Throws std::logic_error outside of an exploration, and if there is one already.
+///
+///     gofer::testing::explore([] {
+///       gofer::testing::net network({.reset = 0.05, .vanish = 0.05});
+///       gofer::http::server server({.address = "example.test:80"});
+///       ...
+class net {
+ public:
+  explicit net(net_options options = {});
+  net(const net&) = delete;
+  net& operator=(const net&) = delete;
+  /// What is open goes on.
+  ~net();
+
+ private:
+  std::shared_ptr<class memory_network> network_;
+};
 
 /// A std::atomic at whose operations other fibers may go on in an exploration. For the code under test, while it is
 /// tested: algorithms on atomics of your own.

@@ -16,32 +16,8 @@
 namespace gofer::net {
 namespace {
 
-struct host_and_port {
-  std::string host;
-  std::string port;
-};
-
 [[noreturn]] void refuse(std::string_view address, const std::string& why) {
   throw std::invalid_argument("\"" + std::string(address) + "\" is not an address: " + why);
-}
-
-host_and_port split(std::string_view address) {
-  const auto colon = address.rfind(':');
-  if (colon == std::string_view::npos) refuse(address, "it has no port, as 127.0.0.1:8080 has");
-  std::string_view host = address.substr(0, colon);
-  const std::string_view port = address.substr(colon + 1);
-  if (host.starts_with('[') && host.ends_with(']') && host.size() > 2) {
-    host = host.substr(1, host.size() - 2);
-  } else if (host.find_first_of(":[]") != std::string_view::npos) {
-    refuse(address, "an IPv6 address is written in brackets, as [::1]:8080 is");
-  }
-  if (host.empty()) refuse(address, "it has no host; 127.0.0.1 is this machine alone, 0.0.0.0 all networks");
-  unsigned number = 0;
-  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
-  if (error != std::errc() || end != port.data() + port.size() || number > 65535) {
-    refuse(address, "the port has to be a number from 0 to 65535");
-  }
-  return {.host = std::string(host), .port = std::string(port)};
 }
 
 int look_up(const host_and_port& where, int flags, std::vector<endpoint>& found) {
@@ -63,6 +39,25 @@ int look_up(const host_and_port& where, int flags, std::vector<endpoint>& found)
 }
 
 }  // namespace
+
+host_and_port split(std::string_view address) {
+  const auto colon = address.rfind(':');
+  if (colon == std::string_view::npos) refuse(address, "it has no port, as 127.0.0.1:8080 has");
+  std::string_view host = address.substr(0, colon);
+  const std::string_view port = address.substr(colon + 1);
+  if (host.starts_with('[') && host.ends_with(']') && host.size() > 2) {
+    host = host.substr(1, host.size() - 2);
+  } else if (host.find_first_of(":[]") != std::string_view::npos) {
+    refuse(address, "an IPv6 address is written in brackets, as [::1]:8080 is");
+  }
+  if (host.empty()) refuse(address, "it has no host; 127.0.0.1 is this machine alone, 0.0.0.0 all networks");
+  unsigned number = 0;
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+  if (error != std::errc() || end != port.data() + port.size() || number > 65535) {
+    refuse(address, "the port has to be a number from 0 to 65535");
+  }
+  return {.host = std::string(host), .port = std::string(port)};
+}
 
 std::vector<endpoint> resolve(std::string_view address) {
   const host_and_port where = split(address);

@@ -17,6 +17,14 @@ struct endpoint {
   const sockaddr* get() const noexcept { return reinterpret_cast<const sockaddr*>(&storage); }
 };
 
+struct host_and_port {
+  std::string host;
+  std::string port;
+};
+
+/// The parts of "host:port". Throws std::invalid_argument for what is not an address.
+host_and_port split(std::string_view address);
+
 /// The endpoints of "host:port", never none. Looks names up, which may take long; other fibers go on meanwhile. Throws
 /// std::invalid_argument for what is not an address, std::system_error for a name that is not found.
 std::vector<endpoint> resolve(std::string_view address);

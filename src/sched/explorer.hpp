@@ -7,6 +7,10 @@
 #include "sched/fiber.hpp"
 #include "sched/timer_heap.hpp"
 
+namespace gofer::net {
+class network;
+}
+
 namespace gofer::sched {
 
 /// Takes the scheduler's place on one thread, which owns no processor: it is told of every fiber that becomes runnable
@@ -35,8 +39,9 @@ class explorer {
   virtual std::size_t draw(std::size_t limit) noexcept = 0;
 
   timer_heap timers;
-  int without_points = 0;   // no_points alive
-  std::int64_t linked = 0;  // wait nodes that are in a list
+  net::network* network = nullptr;  // stands for the system's
+  int without_points = 0;           // no_points alive
+  std::int64_t linked = 0;          // wait nodes that are in a list
 
  protected:
   ~explorer() = default;

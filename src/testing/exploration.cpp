@@ -216,8 +216,9 @@ void exploration::lets_a_fiber_run() noexcept {
 void exploration::waits_outside(const char* operation) noexcept {
   const sched::in_order hold(this);
   fail(std::string(operation) +
-       " waits for something outside of the program, which cannot be explored: give the code under test a channel in "
-       "its place");
+       " waits for something outside of the program, which cannot be explored: make a gofer::testing::net in the body, "
+       "or "
+       "give the code under test a channel in the place of what it waits for");
   never_go_on();
 }
 
@@ -226,13 +227,30 @@ sched::time_point exploration::now() noexcept {
   return now_;
 }
 
-std::size_t exploration::draw(std::size_t limit) noexcept {
+std::size_t exploration::draw(std::size_t limit) noexcept { return decide(limit, limit); }
+
+bool exploration::happens(double probability) noexcept {
+  constexpr std::size_t fineness = std::size_t{1} << 30;
+  if (!(probability > 0)) return false;
+  if (decides_.enumerates()) return decide(2, 0) == 1;
+  return static_cast<double>(decide(fineness, fineness)) < probability * static_cast<double>(fineness);
+}
+
+std::int64_t exploration::between(std::int64_t usual, std::int64_t other) noexcept {
+  if (decides_.enumerates()) return decide(2, 0) == 0 ? usual : other;
+  const auto [least, most] = std::minmax(usual, other);
+  const auto choices = static_cast<std::size_t>(most - least) + 1;
+  return least + static_cast<std::int64_t>(decide(choices, choices));
+}
+
+/// A number below `limit`. `usual`: what deviates the least, or `limit` for nothing.
+std::size_t exploration::decide(std::size_t limit, std::size_t usual) noexcept {
   const sched::in_order hold(this);
   if (limit < 2) return 0;
   try {
-    const std::size_t drawn = decides_.draw(limit, steps_);
-    digest_ = arch::splitmix(digest_ + drawn);
-    return drawn;
+    const std::size_t decided = decides_.draw(limit, usual, steps_);
+    digest_ = arch::splitmix(digest_ + decided);
+    return decided;
   } catch (const std::exception& e) {
     fail(e.what());
     never_go_on();

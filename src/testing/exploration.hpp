@@ -23,7 +23,7 @@ struct step {
 };
 
 /// One schedule: runs a body and all that it starts on the calling thread, one fiber at a time, as a strategy decides.
-class exploration final : private sched::explorer {
+class exploration final : public sched::explorer {
  public:
   static constexpr unsigned clock_number = 0;
   /// How a schedule fails in which an assertion does. GoogleTest tells only that some has failed in a test, so one that
@@ -39,6 +39,12 @@ class exploration final : private sched::explorer {
 
   /// After a failure: the fibers that are left never go on, and nothing of theirs is destroyed.
   void abandon() const noexcept;
+
+  // Choices that are part of the schedule, for what stands for the world outside. A search tries both of the first's
+  // ends, and takes either of them, or something that happens, for a deviation like a preemption.
+  std::int64_t between(std::int64_t usual, std::int64_t other) noexcept;
+  bool happens(double probability) noexcept;
+  std::size_t draw(std::size_t limit) noexcept override;
 
   std::size_t steps() const noexcept { return steps_; }
   /// The same for the same order of steps.
@@ -67,7 +73,6 @@ class exploration final : private sched::explorer {
   void threw() noexcept override;
   std::uintptr_t place_in_order(const void* object) noexcept override;
   sched::time_point now() noexcept override;
-  std::size_t draw(std::size_t limit) noexcept override;
 
   void loop();
   void gather(unsigned current);
@@ -79,6 +84,7 @@ class exploration final : private sched::explorer {
   void note(const char* operation, const void* object) noexcept;
   bool stays(const char* operation, const void* object) noexcept;
   void fail(std::string why) noexcept;
+  std::size_t decide(std::size_t limit, std::size_t usual) noexcept;
   [[noreturn]] void never_go_on() noexcept;
   std::string left_behind() const;
   std::string title(unsigned fiber) const;

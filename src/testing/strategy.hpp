@@ -28,8 +28,10 @@ class strategy {
   strategy& operator=(const strategy&) = delete;
   virtual ~strategy() = default;
   virtual std::size_t choose(const choice& among) = 0;
-  /// A number below `limit`, which is at least 2.
-  virtual std::size_t draw(std::size_t limit, std::size_t step) = 0;
+  /// A number below `limit`, which is at least 2; of them `usual` is no deviation, if it is one of them.
+  virtual std::size_t draw(std::size_t limit, std::size_t usual, std::size_t step) = 0;
+  /// True if it tries all there is, one after another: the fewer choices the better.
+  virtual bool enumerates() const noexcept { return false; }
   /// The fiber yields: it is to run after others.
   virtual void yields(unsigned /*fiber*/) {}
   /// From now on it decides the same again, from the beginning.
@@ -52,7 +54,9 @@ class random_walk final : public strategy {
  public:
   explicit random_walk(std::uint64_t seed) noexcept : seed_(seed), random_(seed), patience_(draw_patience()) {}
   std::size_t choose(const choice& among) override;
-  std::size_t draw(std::size_t limit, std::size_t /*step*/) override { return random_.below(limit); }
+  std::size_t draw(std::size_t limit, std::size_t /*usual*/, std::size_t /*step*/) override {
+    return random_.below(limit);
+  }
   void repeat() override;
 
  private:
@@ -70,7 +74,9 @@ class by_priority final : public strategy {
  public:
   by_priority(std::uint64_t seed, unsigned depth, std::size_t steps);
   std::size_t choose(const choice& among) override;
-  std::size_t draw(std::size_t limit, std::size_t /*step*/) override { return random_.below(limit); }
+  std::size_t draw(std::size_t limit, std::size_t /*usual*/, std::size_t /*step*/) override {
+    return random_.below(limit);
+  }
   void yields(unsigned fiber) override;
   void repeat() override;
 
@@ -91,7 +97,10 @@ class search final : public strategy {
  public:
   explicit search(unsigned preemptions) noexcept : most_preemptions_(preemptions) {}
   std::size_t choose(const choice& among) override;
-  std::size_t draw(std::size_t limit, std::size_t step) override { return decide(limit, limit, step); }
+  std::size_t draw(std::size_t limit, std::size_t usual, std::size_t step) override {
+    return decide(limit, usual, step);
+  }
+  bool enumerates() const noexcept override { return true; }
   /// The next schedule. False: that was the last one.
   bool next();
   void repeat() override;

@@ -1,4 +1,4 @@
-#include "net/socket.hpp"
+#include "net/descriptor.hpp"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -9,21 +9,20 @@
 namespace gofer::net {
 namespace {
 
-sched::poll_record* watch(int descriptor) {
+sched::poll_record* watch(int number) {
   try {
-    return sched::runtime::get().network.open(descriptor);
+    return sched::runtime::get().network.open(number);
   } catch (...) {
-    ::close(descriptor);
+    ::close(number);
     throw;
   }
 }
 
 }  // namespace
 
-socket::socket(int descriptor, const endpoint& remote)
-    : descriptor_(descriptor), remote_(remote), record_(watch(descriptor)) {}
+descriptor::descriptor(int number, const endpoint& remote) : number_(number), remote_(remote), record_(watch(number)) {}
 
-bool socket::enter() noexcept {
+bool descriptor::enter() noexcept {
   std::uint32_t seen = uses_.load(std::memory_order_relaxed);
   while ((seen & closed) == 0) {
     if (uses_.compare_exchange_weak(seen, seen + one_use, std::memory_order_acquire, std::memory_order_relaxed)) {
@@ -33,13 +32,13 @@ bool socket::enter() noexcept {
   return false;
 }
 
-void socket::leave() noexcept {
+void descriptor::leave() noexcept {
   if (uses_.fetch_sub(one_use, std::memory_order_acq_rel) != (one_use | closed)) return;
-  sched::runtime::get().network.close(descriptor_, record_);
-  ::close(descriptor_);
+  sched::runtime::get().network.close(number_, record_);
+  ::close(number_);
 }
 
-bool socket::wait(direction d, const char* reason, std::error_code& error) noexcept {
+bool descriptor::wait(direction d, const char* reason, std::error_code& error) noexcept {
   const std::atomic<sched::time_point>& limit = deadline_[static_cast<int>(d)];
   const bool in_time =
       (uses_.load(std::memory_order_acquire) & closed) == 0 && side(d).wait(reason, limit) == sched::waiter::woken;
@@ -52,32 +51,32 @@ bool socket::wait(direction d, const char* reason, std::error_code& error) noexc
   return false;
 }
 
-void socket::set_deadline(direction d, sched::time_point at) noexcept {
+void descriptor::set_deadline(direction d, sched::time_point at) noexcept {
   deadline_[static_cast<int>(d)].store(at, std::memory_order_release);
   side(d).nudge();  // whoever waits looks at it again
 }
 
-void socket::close() noexcept {
+void descriptor::close() noexcept {
   if ((uses_.fetch_or(closed, std::memory_order_acq_rel) & closed) != 0) return;
   record_->readable.notify();
   record_->writable.notify();
   leave();
 }
 
-std::string socket::local_address() noexcept {
+std::string descriptor::local_address() noexcept {
   endpoint local;
   std::error_code error;
-  run_now(error, [&](int descriptor) {
-    return arch::system_call([&] { return ::getsockname(descriptor, local.get(), &local.length); });
+  run_now(error, [&](int number) {
+    return arch::system_call([&] { return ::getsockname(number, local.get(), &local.length); });
   });
   return error ? "" : to_string(local);
 }
 
-void socket::disable_delay() noexcept {
+void descriptor::disable_delay() noexcept {
   std::error_code ignored;
-  run_now(ignored, [](int descriptor) {
+  run_now(ignored, [](int number) {
     const int yes = 1;
-    return arch::system_call([&] { return ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes)); });
+    return arch::system_call([&] { return ::setsockopt(number, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes)); });
   });
 }
 

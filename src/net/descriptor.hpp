@@ -11,6 +11,7 @@
 
 #include "arch/system_call.hpp"
 #include "net/address.hpp"
+#include "net/network.hpp"
 #include "sched/cooperate.hpp"
 #include "sched/poller.hpp"
 
@@ -18,17 +19,15 @@ namespace gofer::net {
 
 /// An open descriptor that fibers wait for. Its number is given back to the system only when nobody is in a call that
 /// uses it, so that it never stands for another connection there.
-class socket {
+class descriptor {
  public:
   /// Takes over a non-blocking descriptor, also if it throws.
-  socket(int descriptor, const endpoint& remote);
-  socket(const socket&) = delete;
-  socket& operator=(const socket&) = delete;
-  ~socket() { close(); }
+  descriptor(int number, const endpoint& remote);
+  descriptor(const descriptor&) = delete;
+  descriptor& operator=(const descriptor&) = delete;
+  ~descriptor() { close(); }
 
-  enum class direction { read, write };
-
-  /// Calls `call(descriptor)` until it succeeds; waits whenever it would have to. `call` makes system calls by way of
+  /// Calls `call(number)` until it succeeds; waits whenever it would have to. `call` makes system calls by way of
   /// arch::system_call and returns a result or minus an error number. -1 with an error.
   template <class Call>
   long run(direction d, const char* reason, std::error_code& error, Call call) noexcept {
@@ -37,7 +36,7 @@ class socket {
     if (!in) return fail(error, std::errc::operation_canceled);
     const std::scoped_lock hold(turn_[static_cast<int>(d)]);
     for (;;) {
-      const long result = call(descriptor_);
+      const long result = call(number_);
       if (result >= 0) {
         error.clear();
         return result;
@@ -56,7 +55,7 @@ class socket {
   long run_now(std::error_code& error, Call call) noexcept {
     const use in(*this);
     if (!in) return fail(error, std::errc::operation_canceled);
-    const long result = call(descriptor_);
+    const long result = call(number_);
     error.assign(result >= 0 ? 0 : static_cast<int>(-result), std::system_category());
     return result;
   }
@@ -73,16 +72,16 @@ class socket {
   /// Keeps the descriptor open while it lives; false if it is closed already.
   class use {
    public:
-    explicit use(socket& s) noexcept : socket_(s.enter() ? &s : nullptr) {}
+    explicit use(descriptor& d) noexcept : used_(d.enter() ? &d : nullptr) {}
     use(const use&) = delete;
     use& operator=(const use&) = delete;
     ~use() {
-      if (socket_ != nullptr) socket_->leave();
+      if (used_ != nullptr) used_->leave();
     }
-    explicit operator bool() const noexcept { return socket_ != nullptr; }
+    explicit operator bool() const noexcept { return used_ != nullptr; }
 
    private:
-    socket* socket_;
+    descriptor* used_;
   };
 
   static constexpr std::uint32_t closed = 1;
@@ -97,7 +96,7 @@ class socket {
   sched::poll_side& side(direction d) noexcept { return d == direction::read ? record_->readable : record_->writable; }
   bool wait(direction d, const char* reason, std::error_code& error) noexcept;
 
-  const int descriptor_;
+  const int number_;
   const endpoint remote_;
   sched::poll_record* record_;
   std::atomic<std::uint32_t> uses_{one_use};  // `closed`, and one_use for being open and for each call under way

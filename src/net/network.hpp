@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include <gofer/detail/sched/time.hpp>
+
+/// What connections and listeners stand on: the system's network, or in an exploration one in memory.
+namespace gofer::net {
+
+enum class direction { read, write };
+
+/// One end of a connection. As net::connection promises, for all callers at once.
+class socket {
+ public:
+  socket() = default;
+  socket(const socket&) = delete;
+  socket& operator=(const socket&) = delete;
+  virtual ~socket() = default;
+
+  virtual std::size_t read_some(std::span<std::byte> into, std::error_code& error) noexcept = 0;
+  virtual void write(std::span<const std::byte> all, std::error_code& error) noexcept = 0;
+  virtual void set_deadline(direction d, sched::time_point at) noexcept = 0;
+  virtual void shutdown_write() noexcept = 0;
+  virtual void close() noexcept = 0;
+  virtual std::string remote_address() = 0;
+  virtual std::string local_address() = 0;
+};
+
+/// Where connections come in.
+class acceptor {
+ public:
+  acceptor() = default;
+  acceptor(const acceptor&) = delete;
+  acceptor& operator=(const acceptor&) = delete;
+  virtual ~acceptor() = default;
+
+  /// Null with an error; without `wait`, null without one if nobody has connected.
+  virtual std::unique_ptr<socket> accept(bool wait, std::error_code& error) = 0;
+  virtual void close() noexcept = 0;
+  virtual std::string address() = 0;
+};
+
+/// Errors of both are std::system_error, to which the caller adds its sentence, and what resolve throws.
+class network {
+ public:
+  network() = default;
+  network(const network&) = delete;
+  network& operator=(const network&) = delete;
+
+  virtual std::unique_ptr<acceptor> listen(std::string_view address) = 0;
+  virtual std::unique_ptr<socket> dial(std::string_view address, sched::time_point deadline) = 0;
+
+ protected:
+  ~network() = default;
+};
+
+/// Of the machine.
+network& system_network() noexcept;
+
+/// The one that the calling fiber or thread is in.
+network& current_network() noexcept;
+
+}  // namespace gofer::net

@@ -1,0 +1,132 @@
+// The server under explored schedules, in a network in memory: what it promises whatever the network does.
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include <gofer/gofer.hpp>
+#include <gofer/http.hpp>
+#include <gofer/net.hpp>
+#include <gofer/testing.hpp>
+
+#include "arch/sanitizer.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+namespace http = gofer::http;
+
+#if defined(GOFER_TSAN) || defined(GOFER_ASAN)
+constexpr std::size_t schedules = 500;
+#else
+constexpr std::size_t schedules = 20'000;
+#endif
+
+/// All that comes, to the end or to an error.
+std::string read_all(gofer::net::connection& c) {
+  std::string all;
+  std::byte part[512];
+  std::error_code error;
+  while (const std::size_t got = c.read_some(part, error)) {
+    all.append(reinterpret_cast<const char*>(part), got);
+  }
+  return all;
+}
+
+/// Sends a request and returns what is answered; what came until then if the network fails.
+std::string ask(std::string_view request) {
+  try {
+    auto c = gofer::net::dial("example.test:80", 1s);
+    c.set_deadline(gofer::sched::now() + 10s);
+    std::error_code error;
+    c.write(std::as_bytes(std::span(request)), error);
+    return read_all(c);
+  } catch (const std::system_error&) {
+    return "";
+  }
+}
+
+TEST(ServerExplored, AnswersEveryRequestOnAGoodNetwork) {
+  gofer::testing::explore(
+      [] {
+        const gofer::testing::net network;
+        http::server server({.address = "example.test:80"});
+        server.handle("GET /hello", [](http::request&, http::response& r) { r.write("hello"); });
+        server.start();
+        gofer::wait_group clients;
+        for (int i = 0; i < 2; ++i) {
+          clients.go([] {
+            const std::string answer = ask("GET /hello HTTP/1.1\r\nHost: example.test\r\nConnection: close\r\n\r\n");
+            EXPECT_TRUE(answer.starts_with("HTTP/1.1 200 OK\r\n")) << answer;
+            EXPECT_TRUE(answer.ends_with("\r\n\r\nhello")) << answer;
+          });
+        }
+        clients.wait();
+        EXPECT_TRUE(server.shutdown(1s));
+        EXPECT_EQ(server.stats().requests, 2U);
+        EXPECT_EQ(server.stats().connections, 0U);
+      },
+      {.schedules = schedules});
+}
+
+TEST(ServerExplored, AShutdownAnswersWhatItHasTakenOrNothing) {
+  gofer::testing::explore(
+      [] {
+        const gofer::testing::net network;
+        http::server server({.address = "example.test:80"});
+        int handled = 0;
+        server.handle("GET /hello", [&](http::request&, http::response& r) {
+          gofer::sleep_for(1ms);
+          ++handled;
+          r.write("hello");
+        });
+        server.start();
+        gofer::wait_group client;
+        int answered = 0;
+        client.go([&] {
+          const std::string answer = ask("GET /hello HTTP/1.1\r\nHost: example.test\r\n\r\n");
+          if (answer.ends_with("\r\n\r\nhello")) ++answered;
+          EXPECT_TRUE(answer.empty() || answer.ends_with("\r\n\r\nhello")) << answer;
+        });
+        gofer::sleep_for(1ms);
+        server.shutdown(1s);
+        client.wait();
+        EXPECT_EQ(answered, handled);
+        EXPECT_EQ(server.stats().connections, 0U);
+      },
+      {.schedules = schedules});
+}
+
+TEST(ServerExplored, LosesNoConnectionWhenTheNetworkFails) {
+  gofer::testing::explore(
+      [] {
+        const gofer::testing::net network({.reset = 0.2, .vanish = 0.2});
+        http::server server({.address = "example.test:80",
+                             .header_timeout = 2s,
+                             .read_timeout = 2s,
+                             .write_timeout = 2s,
+                             .idle_timeout = 2s});
+        server.handle("GET /hello", [](http::request&, http::response& r) { r.write("hello"); });
+        server.start();
+        gofer::wait_group clients;
+        for (int i = 0; i < 2; ++i) {
+          clients.go([] {
+            const std::string answer = ask("GET /hello HTTP/1.1\r\nHost: example.test\r\nConnection: close\r\n\r\n");
+            EXPECT_TRUE(answer.empty() ||
+                        answer.starts_with(std::string("HTTP/1.1 200 OK\r\n").substr(0, answer.size())))
+                << answer;
+          });
+        }
+        clients.wait();
+        gofer::sleep_for(10s);  // all time limits are over
+        EXPECT_EQ(server.stats().connections, 0U);
+        EXPECT_TRUE(server.shutdown(1s));
+      },
+      {.schedules = schedules});
+}
+
+}  // namespace
