@@ -49,7 +49,8 @@ bool send(channel<T>* ch, T& v, const sched::wait_limit& limit) {
   std::unique_lock hold(ch->lock);
   const attempt done = ch->send_now(v, counterpart);
   if (done == attempt::would_wait) {
-    const waited end = ch->wait("chan::send", ch->senders, &v, limit, hold);
+    hold.release();
+    const waited end = ch->wait("chan::send", ch->senders, &v, limit);
     if (end.outcome != sched::waiter::woken) return false;
     if (end.transferred) return true;
     throw_closed("chan::send");
@@ -73,7 +74,8 @@ chan_status receive(channel<T>* ch, std::optional<T>& out, const sched::wait_lim
   std::unique_lock hold(ch->lock);
   const attempt done = ch->receive_now(out, counterpart);
   if (done == attempt::would_wait) {
-    const waited end = ch->wait("chan::receive", ch->receivers, &out, limit, hold);
+    hold.release();
+    const waited end = ch->wait("chan::receive", ch->receivers, &out, limit);
     if (end.outcome != sched::waiter::woken) return gave_up(end.outcome);
     return end.transferred ? chan_status::ok : chan_status::closed;
   }
@@ -124,7 +126,7 @@ template <class T, class Self>
 class sending {
  public:
   /// Blocks until a receiver or the buffer has taken `v`. Throws channel_closed if the channel is or gets closed.
-  void send(T v) const { channels::send(channel(), v, {}); }
+  void send(T v) const { channels::send(channel(), v, sched::for_ever); }
 
   /// False: it would have to wait, and `v` is untouched. Throws channel_closed.
   bool try_send(T&& v) const { return channels::try_send(channel(), v); }
@@ -144,7 +146,7 @@ class sending {
   bool send_until(T&& v, std::chrono::time_point<Clock, Duration> at) const {
     return channels::send(channel(), v, {.deadline = sched::deadline_at(at)});
   }
-  bool send(T&& v, std::stop_token stop) const { return channels::send(channel(), v, {.stop = std::move(stop)}); }
+  bool send(T&& v, std::stop_token stop) const { return channels::send(channel(), v, {.stop = &stop}); }
 
   /// Says that nothing more will be sent: waiting receivers and those to come get what is in the buffer and then
   /// "closed", waiting senders channel_closed. Throws channel_closed if it was closed before, std::logic_error on nil.
@@ -164,7 +166,7 @@ class receiving {
   /// Blocks until a value comes. Empty: the channel is closed, and all that was sent has been received.
   std::optional<T> receive() const {
     std::optional<T> out;
-    channels::receive(channel(), out, {});
+    channels::receive(channel(), out, sched::for_ever);
     return out;
   }
 
@@ -179,7 +181,7 @@ class receiving {
     return channels::receive(channel(), out, {.deadline = sched::deadline_at(at)});
   }
   chan_status receive(std::optional<T>& out, std::stop_token stop) const {
-    return channels::receive(channel(), out, {.stop = std::move(stop)});
+    return channels::receive(channel(), out, {.stop = &stop});
   }
 
   /// Receives at every step, until the channel is closed and drained.
@@ -192,7 +194,7 @@ class receiving {
     iterator() = default;
     T& operator*() const { return *value_; }
     iterator& operator++() {
-      channels::receive(ref_.get(), value_, {});
+      channels::receive(ref_.get(), value_, sched::for_ever);
       return *this;
     }
     void operator++(int) { ++*this; }

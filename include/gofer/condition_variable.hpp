@@ -25,11 +25,11 @@ class condition_variable_any {
   /// Gives up `lock`, blocks until notified, takes `lock` back. Nobody can notify in between unseen.
   template <class Lock>
   void wait(Lock& lock) {
-    wait_once(lock, {});
+    wait_once(lock, sched::for_ever);
   }
   template <class Lock, class Predicate>
   void wait(Lock& lock, Predicate ready) {
-    while (!ready()) wait_once(lock, {});
+    while (!ready()) wait_once(lock, sched::for_ever);
   }
 
   template <class Lock, class Rep, class Period>
@@ -52,15 +52,15 @@ class condition_variable_any {
   /// Wait until ready (true), or until a stop is requested or the time is up (what `ready` says then).
   template <class Lock, class Predicate>
   bool wait(Lock& lock, std::stop_token stop, Predicate ready) {
-    return wait_until_ready(lock, {.stop = std::move(stop)}, ready);
+    return wait_until_ready(lock, {.stop = &stop}, ready);
   }
   template <class Lock, class Rep, class Period, class Predicate>
   bool wait_for(Lock& lock, std::stop_token stop, std::chrono::duration<Rep, Period> d, Predicate ready) {
-    return wait_until_ready(lock, {.deadline = sched::deadline_after(d), .stop = std::move(stop)}, ready);
+    return wait_until_ready(lock, {.deadline = sched::deadline_after(d), .stop = &stop}, ready);
   }
   template <class Lock, class Clock, class Duration, class Predicate>
   bool wait_until(Lock& lock, std::stop_token stop, std::chrono::time_point<Clock, Duration> at, Predicate ready) {
-    return wait_until_ready(lock, {.deadline = sched::deadline_at(at), .stop = std::move(stop)}, ready);
+    return wait_until_ready(lock, {.deadline = sched::deadline_at(at), .stop = &stop}, ready);
   }
 
  private:
@@ -85,7 +85,7 @@ class condition_variable_any {
   template <class Lock, class Predicate>
   bool wait_until_ready(Lock& lock, const sched::wait_limit& limit, Predicate& ready) {
     while (!ready()) {
-      if (limit.stop.stop_requested()) return false;
+      if (limit.stop != nullptr && limit.stop->stop_requested()) return false;
       if (wait_once(lock, limit) != sched::waiter::woken) return ready();
     }
     return true;

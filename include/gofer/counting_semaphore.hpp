@@ -40,7 +40,7 @@ class counting_semaphore {
   /// With `desired` permits, from 0 to `max()`.
   constexpr explicit counting_semaphore(std::ptrdiff_t desired = 0) noexcept : semaphore_(desired) {}
 
-  void acquire() { semaphore_.acquire({}); }
+  void acquire() { semaphore_.acquire(sched::for_ever); }
   bool try_acquire() noexcept { return semaphore_.try_acquire(); }
   template <class Rep, class Period>
   bool try_acquire_for(std::chrono::duration<Rep, Period> d) {
@@ -51,7 +51,7 @@ class counting_semaphore {
     return semaphore_.acquire({.deadline = sched::deadline_at(at)});
   }
   /// Returns false if a stop is requested first.
-  bool acquire(std::stop_token stop) { return semaphore_.acquire({.stop = std::move(stop)}); }
+  bool acquire(std::stop_token stop) { return semaphore_.acquire({.stop = &stop}); }
 
   /// Throws std::logic_error, changing nothing, if there would be more than `max()` permits or `n` is negative.
   void release(std::ptrdiff_t n = 1) { semaphore_.release(n, max()); }

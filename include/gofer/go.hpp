@@ -84,7 +84,7 @@ void sleep_for(std::chrono::duration<Rep, Period> d) {
 /// Blocks the caller for at least `d`, or until a stop is requested. Returns false if it was stopped.
 template <class Rep, class Period>
 bool sleep_for(std::chrono::duration<Rep, Period> d, std::stop_token stop) {
-  return sched::sleep({.deadline = sched::deadline_after(d), .stop = std::move(stop)}) != sched::waiter::stopped;
+  return sched::sleep({.deadline = sched::deadline_after(d), .stop = &stop}) != sched::waiter::stopped;
 }
 
 /// Blocks the caller until `at` of any clock, as that clock stands to the steady clock now.
@@ -107,7 +107,7 @@ namespace sched {
 /// Lets one plain thread wait until a fiber has run to its end.
 class completion {
  public:
-  completion() noexcept : waiter_("gofer::run", nullptr, for_ever_) {}
+  completion() noexcept : waiter_("gofer::run", nullptr, for_ever) {}
   void signal() noexcept {
     waiter_.claim(waiter::woken);
     waiter_.wake();
@@ -115,7 +115,6 @@ class completion {
   void wait() noexcept { waiter_.wait(); }
 
  private:
-  const wait_limit for_ever_;
   waiter waiter_;
 };
 

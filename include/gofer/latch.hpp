@@ -19,7 +19,7 @@ class latch {
   /// Throws std::logic_error, changing nothing, if the count would fall below zero.
   void count_down(std::ptrdiff_t n = 1);
   bool try_wait() const noexcept { return sync::wait_queue::value(count_.load()) == 0; }
-  void wait() { wait(sched::wait_limit{}); }
+  void wait() { wait(sched::for_ever); }
   void arrive_and_wait(std::ptrdiff_t n = 1) {
     count_down(n);
     wait();
@@ -34,7 +34,7 @@ class latch {
   bool wait_until(std::chrono::time_point<Clock, Duration> at) {
     return wait({.deadline = sched::deadline_at(at)});
   }
-  bool wait(std::stop_token stop) { return wait({.stop = std::move(stop)}); }
+  bool wait(std::stop_token stop) { return wait({.stop = &stop}); }
 
  private:
   bool wait(const sched::wait_limit& limit);

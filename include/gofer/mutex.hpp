@@ -32,7 +32,7 @@ class mutex {
   /// Blocks until the mutex is the caller's.
   void lock() {
     sync::lock_watch::intends("mutex::lock", this);
-    if (!take()) lock_slow({});
+    if (!take()) lock_slow(sched::for_ever);
     sync::lock_watch::locked(this);
   }
 
@@ -55,7 +55,7 @@ class mutex {
   /// Blocks until the mutex is the caller's (true) or a stop is requested (false).
   bool lock(std::stop_token stop) {
     sync::lock_watch::intends("mutex::lock", this);
-    return sync::lock_watch::locked(this, take() || lock_slow({.stop = std::move(stop)}));
+    return sync::lock_watch::locked(this, take() || lock_slow({.stop = &stop}));
   }
 
   /// Gives the mutex up. Aborts if nobody has it.

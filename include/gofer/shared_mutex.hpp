@@ -20,7 +20,7 @@ class shared_mutex {
   ~shared_mutex() { sync::lock_watch::destroyed(this); }
 
   /// Blocks until the caller is alone.
-  void lock() { lock_exclusive({}); }
+  void lock() { lock_exclusive(sched::for_ever); }
   bool try_lock() noexcept;
   template <class Rep, class Period>
   bool try_lock_for(std::chrono::duration<Rep, Period> d) {
@@ -31,12 +31,12 @@ class shared_mutex {
     return lock_exclusive({.deadline = sched::deadline_at(at)});
   }
   /// Returns false if a stop is requested first.
-  bool lock(std::stop_token stop) { return lock_exclusive({.stop = std::move(stop)}); }
+  bool lock(std::stop_token stop) { return lock_exclusive({.stop = &stop}); }
   /// Aborts if no writer has the lock.
   void unlock();
 
   /// Blocks until no writer has the lock and none that came before waits for it.
-  void lock_shared() { lock_as_reader({}); }
+  void lock_shared() { lock_as_reader(sched::for_ever); }
   bool try_lock_shared() noexcept;
   template <class Rep, class Period>
   bool try_lock_shared_for(std::chrono::duration<Rep, Period> d) {
@@ -47,7 +47,7 @@ class shared_mutex {
     return lock_as_reader({.deadline = sched::deadline_at(at)});
   }
   /// Returns false if a stop is requested first.
-  bool lock_shared(std::stop_token stop) { return lock_as_reader({.stop = std::move(stop)}); }
+  bool lock_shared(std::stop_token stop) { return lock_as_reader({.stop = &stop}); }
   /// Aborts if no reader has the lock.
   void unlock_shared();
 

@@ -32,7 +32,7 @@ class wait_group {
   void done() { add(-1); }
 
   /// Blocks until the count is zero.
-  void wait() { wait(sched::wait_limit{}); }
+  void wait() { wait(sched::for_ever); }
 
   /// The same; returns false when the time is up or a stop is requested first.
   template <class Rep, class Period>
@@ -43,7 +43,7 @@ class wait_group {
   bool wait_until(std::chrono::time_point<Clock, Duration> at) {
     return wait({.deadline = sched::deadline_at(at)});
   }
-  bool wait(std::stop_token stop) { return wait({.stop = std::move(stop)}); }
+  bool wait(std::stop_token stop) { return wait({.stop = &stop}); }
 
   /// Adds a task, and starts `f` as a fiber that is it. `f` is destroyed before the task counts as done. An exception
   /// that leaves `f` aborts as with gofer::go; to collect errors use task_group.

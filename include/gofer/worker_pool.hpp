@@ -221,13 +221,13 @@ class pool_base {
   /// Accepts no more tasks, blocks until every accepted one is finished, and closes the results. Submitters that wait
   /// get pool_stopped. May be called again, and by several at once; throws std::logic_error in a task of this pool,
   /// which would wait for itself.
-  void drain() { kept()->drain({}); }
+  void drain() { kept()->drain(sched::for_ever); }
   /// The same within a limit. False: the time was up or a stop requested, and stop() was done instead.
   template <class Rep, class Period>
   bool drain_for(std::chrono::duration<Rep, Period> d) {
     return kept()->drain({.deadline = sched::deadline_after(d)});
   }
-  bool drain(std::stop_token stop) { return kept()->drain({.stop = std::move(stop)}); }
+  bool drain(std::stop_token stop) { return kept()->drain({.stop = &stop}); }
 
   /// Accepts no more tasks, discards those that wait, requests a stop of those that run, and blocks until they have
   /// returned. Each discarded task's result is the error task_discarded.

@@ -24,16 +24,16 @@ bool channel_base::close() noexcept {
   return true;
 }
 
-waited channel_base::wait(const char* reason, sync::wait_list& queue, void* slot, const sched::wait_limit& limit,
-                          std::unique_lock<sched::spin_lock>& hold) noexcept {
+waited channel_base::wait(const char* reason, sync::wait_list& queue, void* slot,
+                          const sched::wait_limit& limit) noexcept {
   sched::waiter self(reason, this, limit);
   channel_node node(self, sched::waiter::woken, slot);
   queue.push_back(node);
-  hold.unlock();
+  lock.unlock();
   const std::uint32_t outcome = self.wait();
   if (outcome == sched::waiter::woken) return {.outcome = outcome, .transferred = node.transferred};
   sched::point("chan: leaving the queue", this);
-  hold.lock();
+  const std::scoped_lock hold(lock);
   queue.remove(node);
   return {.outcome = outcome, .transferred = false};
 }

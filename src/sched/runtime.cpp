@@ -201,18 +201,6 @@ void runtime::notify() noexcept {
   notify();
 }
 
-void runtime::make_runnable(thread& t, fiber* f) noexcept {
-  processor* p = t.proc.get();
-  if (p == nullptr) return make_runnable_elsewhere(t, f);
-  if (t.running.get() != nullptr) {
-    // The waker is likely to wait soon, so what it woke runs next and here, while what they share is in the cache. If
-    // it does not wait, the monitor finds another place for the fiber.
-    f = p->next.exchange(f);
-    if (f == nullptr) return;
-  }
-  make_runnable_last(t, f);
-}
-
 [[gnu::noinline]] void runtime::share_half(processor& p, fiber* and_this) noexcept {
   fiber_list half;
   for (std::uint32_t i = 0; i < run_ring::capacity / 2; ++i) {

@@ -44,7 +44,15 @@ class runtime {
   bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
 
   /// Makes a fiber runnable. In a fiber it runs next, or soon, on the same processor. `t` is the calling thread.
-  void make_runnable(thread& t, fiber* f) noexcept;
+  void make_runnable(thread& t, fiber* f) noexcept {
+    if (processor* p = t.proc.get(); p != nullptr && t.running.get() != nullptr) {
+      // The waker is likely to wait soon, so what it woke runs next and here, while what they share is in the cache. If
+      // it does not wait, the monitor finds another place for the fiber.
+      f = p->next.exchange(f);
+      if (f == nullptr) return;
+    }
+    make_runnable_last(t, f);
+  }
 
   /// Makes a fiber runnable behind the others of this processor.
   void make_runnable_last(thread& t, fiber* f) noexcept;

@@ -27,7 +27,7 @@ void recycle(runtime& r, thread& t, fiber& f) noexcept {
 }
 
 /// The destination's part of a switch: `left` is the fiber that was left, or null if it was a scheduler.
-thread& arrive(arch::sanitized_stack& here, fiber* left) noexcept {
+[[gnu::always_inline]] inline thread& arrive(arch::sanitized_stack& here, fiber* left) noexcept {
   thread& t = this_thread();
   arch::take_up(t.proc.get());  // handed on when it was made
   if (left == nullptr) {
@@ -63,7 +63,7 @@ thread& arrive(arch::sanitized_stack& here, fiber* left) noexcept {
 
 /// Counts a switch; returns the fiber to switch to, or null: the scheduler, which looks at what does not come by
 /// itself.
-fiber* choose(thread& t) noexcept {
+[[gnu::always_inline]] inline fiber* choose(thread& t) noexcept {
   processor* p = t.proc.get();
   if (p == nullptr) return nullptr;
   p->counters.switches.add(1);

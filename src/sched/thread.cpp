@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <gofer/detail/arch/spin_lock.hpp>
+#include <gofer/detail/sched/waiter.hpp>
 
 #include "arch/futex.hpp"
 
@@ -78,6 +79,13 @@ GOFER_OPAQUE thread& this_thread() noexcept {
   if (thread* record = current.load(std::memory_order_acquire)) [[likely]]
     return *record;
   return register_thread();
+}
+
+GOFER_OPAQUE caller who_calls() noexcept {
+  asm volatile("" ::: "memory");
+  thread* record = current.load(std::memory_order_acquire);
+  if (record == nullptr) record = &register_thread();
+  return {.on = record, .running = record->running.get()};
 }
 
 GOFER_OPAQUE unsigned thread_index() noexcept {

@@ -27,24 +27,12 @@ class timeout : public timer_entry {
 
 }  // namespace
 
-waiter::waiter(const char* reason, const void* object, const wait_limit& limit, wakers by) noexcept
-    : waiter(this_thread(), reason, object, limit, by) {}
-
-waiter::waiter(thread& self, const char* reason, const void* object, const wait_limit& limit, wakers by) noexcept
-    : contested_(by != wakers::one_queue || limit.bounded()),
-      by_(by),
-      fiber_(self.running.get()),
-      thread_(fiber_ == nullptr ? &self : nullptr),
-      reason_(reason),
-      object_(object),
-      limit_(limit) {}
-
 void waiter::wake() noexcept {
-  fiber* f = fiber_;
+  fiber* f = self_.running;
   if (f == nullptr) {
     // By us, as for fibers: for as long as it has no core to run on, the thread does not know.
-    thread_->waiting_in.store(nullptr, std::memory_order_release);
-    thread_->sleep.signal();
+    self_.on->waiting_in.store(nullptr, std::memory_order_release);
+    self_.on->sleep.signal();
     return;
   }
   thread& t = this_thread();
@@ -68,10 +56,11 @@ void waiter::wake() noexcept {
   r.make_runnable(t, f);
 }
 
-std::uint32_t waiter::block() noexcept { return fiber_ == nullptr ? block_thread() : block_fiber(); }
+std::uint32_t waiter::block() noexcept { return self_.running == nullptr ? block_thread() : block_fiber(); }
 
-std::uint32_t waiter::wait() noexcept {
-  if (!limit_.stop.stop_possible()) return block();
+std::uint32_t waiter::wait() noexcept { return limit_.stoppable() ? wait_for_stop() : block(); }
+
+std::uint32_t waiter::wait_for_stop() noexcept {
   const auto stop = [this] {
     const no_points in_callback;
     const bool ours = claim(stopped);
@@ -81,8 +70,8 @@ std::uint32_t waiter::wait() noexcept {
   std::uint32_t outcome = pending;
   {
     // After its destructor no stop request touches this frame.
-    const std::stop_callback<decltype(stop)> on_stop(limit_.stop, stop);
-    outcome = block();
+    const std::stop_callback<decltype(stop)> on_stop(*limit_.stop, stop);
+    outcome = woken_by_itself_ ? this->outcome() : block();
   }
   arch::take_up(this);
   return outcome;
@@ -91,21 +80,21 @@ std::uint32_t waiter::wait() noexcept {
 std::uint32_t waiter::block_thread() noexcept {
   // For reports. A wait of a plain thread does not start the runtime.
   runtime* r = runtime::if_started();
-  thread_->waiting_on.set(object_);
-  thread_->waiting_since.set(r == nullptr ? 0 : r->read_clock());
-  thread_->waits.add(1);
-  thread_->waits_for_ever.set(by_ == wakers::one_queue && !limit_.bounded());
-  thread_->waiting_in.store(reason_, std::memory_order_release);
+  self_.on->waiting_on.set(object_);
+  self_.on->waiting_since.set(r == nullptr ? 0 : r->read_clock());
+  self_.on->waits.add(1);
+  self_.on->waits_for_ever.set(by_ == wakers::one_queue && !limit_.bounded());
+  self_.on->waiting_in.store(reason_, std::memory_order_release);
   // A claim is always followed by one signal, which this thread always waits for.
-  if (!thread_->sleep.wait(limit_.deadline) && !claim(timed_out)) thread_->sleep.wait(no_deadline);
-  thread_->waiting_in.store(nullptr, std::memory_order_release);
+  if (!self_.on->sleep.wait(limit_.deadline) && !claim(timed_out)) self_.on->sleep.wait(no_deadline);
+  self_.on->waiting_in.store(nullptr, std::memory_order_release);
   return outcome();
 }
 
 std::uint32_t waiter::block_fiber() noexcept {
-  if (woken_by_itself_) return outcome();
-  fiber& self = *fiber_;
-  thread& t = this_thread();
+  fiber& self = *self_.running;
+  thread& t =
+      this_thread();  // not who made the waiter: a lock of users may have been unlocked meanwhile, and have waited
   processor* p = t.proc.get();
   auto& r = runtime::get();
   if (p != nullptr) p->counters.parks.add(1);

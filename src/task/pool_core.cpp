@@ -336,8 +336,8 @@ bool pool_core::drain(const sched::wait_limit& limit) {
   hold.lock();
   const auto over = [&] { return unsettled() == 0 && workers_ == 0; };
   bool in_time = false;
-  if (limit.stop.stop_possible()) {
-    in_time = quiet_.wait(hold, limit.stop, over);
+  if (limit.stoppable()) {
+    in_time = quiet_.wait(hold, *limit.stop, over);
   } else if (limit.deadline != sched::no_deadline) {
     in_time = quiet_.wait_until(hold, limit.deadline, over);
   } else {

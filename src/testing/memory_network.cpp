@@ -34,7 +34,8 @@ void crowd::wait(const char* reason, const void* object, sched::time_point until
   sched::waiter self(reason, object, limit);
   sync::wait_node node(self);
   waiting_.push_back(node);
-  if (self.wait() != sched::waiter::woken) waiting_.remove(node);
+  self.wait();
+  waiting_.remove(node);  // does nothing if we were woken
 }
 
 void crowd::wake() noexcept {

@@ -53,11 +53,10 @@ class channel_base {
   std::size_t size() const noexcept { return count_.load(std::memory_order_acquire); }
   std::size_t capacity() const noexcept { return capacity_; }
 
-  /// Enters `queue` with the lock, gives the lock back and waits for a counterpart or the end of the limit.
-  waited wait(const char* reason, sync::wait_list& queue, void* slot, const sched::wait_limit& limit,
-              std::unique_lock<sched::spin_lock>& hold) noexcept;
+  /// Called with the lock and returns without: enters `queue`, and waits for a counterpart or the end of the limit.
+  waited wait(const char* reason, sync::wait_list& queue, void* slot, const sched::wait_limit& limit) noexcept;
 
-  sched::spin_lock lock;      // guards all below; `select` takes several, in the order of their addresses
+  sched::spin_lock lock;      // guards all below; `select` takes several, in one order
   sync::wait_list receivers;  // not empty only while no value is there
   sync::wait_list senders;    // not empty only while there is no room
 

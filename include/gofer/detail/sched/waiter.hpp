@@ -11,16 +11,25 @@ namespace gofer::sched {
 struct fiber;
 struct thread;
 
+/// Who calls.
+struct caller {
+  thread* on;
+  fiber* running;  // null: a plain thread
+};
+caller who_calls() noexcept;
+
 /// True once `main` has returned: no fiber runs any more, so nobody should wait for one.
 bool stopped() noexcept;
 
 /// How long somebody is ready to wait: until a deadline, until a stop is requested, or for ever.
 struct wait_limit {
   time_point deadline = no_deadline;
-  std::stop_token stop = {};
+  const std::stop_token* stop = nullptr;  // outlives the limit
 
-  bool bounded() const noexcept { return deadline != no_deadline || stop.stop_possible(); }
+  bool stoppable() const noexcept { return stop != nullptr && stop->stop_possible(); }
+  bool bounded() const noexcept { return deadline != no_deadline || stoppable(); }
 };
+inline constexpr wait_limit for_ever{};
 
 /// Who may end a wait, beside what limits it.
 enum class wakers : std::uint8_t {
@@ -49,7 +58,13 @@ class waiter {
 
   /// For the calling fiber or thread. `reason` outlives the waiter and says what is waited in, "chan::receive";
   /// `object` which one; the limit outlives the waiter, too.
-  waiter(const char* reason, const void* object, const wait_limit& limit, wakers by = wakers::one_queue) noexcept;
+  waiter(const char* reason, const void* object, const wait_limit& limit, wakers by = wakers::one_queue) noexcept
+      : contested_(by != wakers::one_queue || limit.bounded()),
+        by_(by),
+        self_(who_calls()),
+        reason_(reason),
+        object_(object),
+        limit_(limit) {}
   waiter(const waiter&) = delete;
   waiter& operator=(const waiter&) = delete;
 
@@ -73,7 +88,7 @@ class waiter {
   std::uint32_t outcome() const noexcept { return outcome_.load(std::memory_order_acquire); }
 
  private:
-  waiter(thread& self, const char* reason, const void* object, const wait_limit& limit, wakers by) noexcept;
+  std::uint32_t wait_for_stop() noexcept;
   std::uint32_t block() noexcept;
   std::uint32_t block_thread() noexcept;
   std::uint32_t block_fiber() noexcept;
@@ -82,8 +97,7 @@ class waiter {
   const bool contested_;
   const wakers by_;
   bool woken_by_itself_ = false;  // a stop that was requested already runs our callback in our own frame
-  fiber* const fiber_;            // null: a plain thread waits
-  thread* const thread_;
+  const caller self_;
   const char* const reason_;
   const void* const object_;
   const wait_limit& limit_;
