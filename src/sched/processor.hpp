@@ -63,7 +63,8 @@ struct alignas(arch::cache_line) processor {
       if (fiber* f = pop_next()) return f;
     }
     next_in_a_row.set(0);
-    return ring.pop();
+    if (fiber* f = ring.pop()) return f;
+    return next.empty() ? nullptr : pop_next();  // the ring whose turn it was has been stolen from meanwhile
   }
 
   /// `next`, if its turn has come.
