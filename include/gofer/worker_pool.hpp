@@ -68,8 +68,8 @@ class result_sink {
 
   /// Waits for room while somebody receives, and `ending` is not requested. Until somebody has begun to receive, and
   /// once the pool ends, results are kept however many they are: then waiting might be for ever.
-  void put(task_result<R> result, std::stop_token ending) {
-    if (!ordered_) return send(std::move(result), std::move(ending));
+  void put(task_result<R>& result, const std::stop_token& ending) {
+    if (!ordered_) return send(result, ending);
     const std::scoped_lock hold(lock_);
     early_.emplace(result.id, std::move(result));
     for (auto first = early_.begin(); first != early_.end() && first->first == next_; first = early_.begin()) {
@@ -80,9 +80,9 @@ class result_sink {
   }
 
  private:
-  void send(task_result<R> result, std::stop_token ending) {
+  void send(task_result<R>& result, const std::stop_token& ending) {
     if (send_or_keep(result, ending.stop_requested())) return;
-    if (!channel_.send(std::move(result), std::move(ending))) keep(result);
+    if (!channel_.send(std::move(result), ending)) keep(result);
   }
 
   void keep(task_result<R>& result) { send_or_keep(result, true); }
@@ -119,26 +119,26 @@ class result_sink {
 /// A pool's function and its sink, shared by the jobs.
 template <class Task, class R>
 struct pool_work {
-  std::function<R(Task&, std::stop_token)> process;
+  std::function<R(Task&, const std::stop_token&)> process;
   result_sink<R> sink;
 };
 
 template <class Task>
 struct pool_work<Task, void> {
-  std::function<void(Task&, std::stop_token)> process;
+  std::function<void(Task&, const std::stop_token&)> process;
 };
 
 template <class Task, class R>
 class typed_job final : public job {
  public:
-  typed_job(std::shared_ptr<pool_work<Task, R>> work, Task t) : task(std::move(t)), work_(std::move(work)) {}
+  typed_job(pool_work<Task, R>& work, Task t) : task(std::move(t)), work_(work) {}
 
-  std::exception_ptr attempt(std::stop_token stop) noexcept override {
+  std::exception_ptr attempt(const std::stop_token& stop) noexcept override {
     try {
       if constexpr (std::is_void_v<R>) {
-        work_->process(task, std::move(stop));
+        work_.process(task, stop);
       } else {
-        returned_.emplace(work_->process(task, std::move(stop)));
+        returned_.emplace(work_.process(task, stop));
       }
       return nullptr;
     } catch (...) {
@@ -146,7 +146,7 @@ class typed_job final : public job {
     }
   }
 
-  void settle(std::exception_ptr error, std::stop_token ending) noexcept override {
+  void settle(std::exception_ptr error, const std::stop_token& ending) noexcept override {
     if constexpr (!std::is_void_v<R>) {
       task_result<R> result{.id = id, .attempts = attempts, .waited = waited, .ran = ran};
       if (error != nullptr) {
@@ -154,14 +154,14 @@ class typed_job final : public job {
       } else {
         result.returned_ = std::move(returned_);
       }
-      work_->sink.put(std::move(result), std::move(ending));
+      work_.sink.put(result, ending);
     }
   }
 
   Task task;
 
  private:
-  std::shared_ptr<pool_work<Task, R>> work_;
+  pool_work<Task, R>& work_;  // the pool keeps it, as long as it has jobs
   std::optional<stored<R>> returned_;
 };
 
@@ -170,14 +170,14 @@ class callable_job final : public job {
  public:
   explicit callable_job(F f) : shared(std::make_shared<outcome<R>>()), f_(std::move(f)) {}
 
-  std::exception_ptr attempt(std::stop_token stop) noexcept override {
+  std::exception_ptr attempt(const std::stop_token& stop) noexcept override {
     try {
       if constexpr (std::is_void_v<R>) {
-        call(std::move(stop));
+        call(stop);
       } else if constexpr (std::is_reference_v<R>) {
-        returned_.emplace(&call(std::move(stop)));
+        returned_.emplace(&call(stop));
       } else {
-        returned_.emplace(call(std::move(stop)));
+        returned_.emplace(call(stop));
       }
       return nullptr;
     } catch (...) {
@@ -185,7 +185,7 @@ class callable_job final : public job {
     }
   }
 
-  void settle(std::exception_ptr error, std::stop_token /*ending*/) noexcept override {
+  void settle(std::exception_ptr error, const std::stop_token& /*ending*/) noexcept override {
     f_.reset();  // what the callable holds is gone when its result is there
     if (error != nullptr) return shared->fail(std::move(error));
     shared->run([&]() -> R {
@@ -200,9 +200,9 @@ class callable_job final : public job {
   const std::shared_ptr<outcome<R>> shared;
 
  private:
-  decltype(auto) call(std::stop_token stop) {
+  decltype(auto) call(const std::stop_token& stop) {
     if constexpr (std::is_invocable_v<F&, std::stop_token>) {
-      return std::invoke(*f_, std::move(stop));
+      return std::invoke(*f_, stop);
     } else {
       return std::invoke(*f_);
     }
@@ -286,7 +286,7 @@ class worker_pool : public tasks::pool_base {
   /// Returns the task's id, from 1 in the order of acceptance. When the queue is full does what the options say. Throws
   /// pool_stopped after drain or stop, queue_full with overflow::reject.
   std::uint64_t submit(Task task) {
-    std::unique_ptr<tasks::job> j = std::make_unique<job>(work_, std::move(task));
+    std::unique_ptr<tasks::job> j = std::make_unique<job>(*work_, std::move(task));
     return core_->submit(j);
   }
 
@@ -314,10 +314,10 @@ class worker_pool : public tasks::pool_base {
   template <class F>
   static std::shared_ptr<work> make_work(F process, const worker_pool_options& options) {
     auto call = [process = std::make_shared<F>(std::move(process)), retries = options.max_attempts > 1](
-                    Task& task, std::stop_token stop) -> Result {
+                    Task& task, const std::stop_token& stop) -> Result {
       const auto invoke = [&](auto&& argument) -> Result {
         if constexpr (std::is_invocable_v<F&, Task, std::stop_token>) {
-          return std::invoke(*process, std::forward<decltype(argument)>(argument), std::move(stop));
+          return std::invoke(*process, std::forward<decltype(argument)>(argument), stop);
         } else {
           return std::invoke(*process, std::forward<decltype(argument)>(argument));
         }
@@ -335,16 +335,15 @@ class worker_pool : public tasks::pool_base {
     }
   }
 
+  /// Also keeps what the jobs refer to.
   static std::function<void()> closer(const std::shared_ptr<work>& w) {
-    if constexpr (std::is_void_v<Result>) {
-      return [] {};
-    } else {
-      return [w] { w->sink.close(); };
-    }
+    return [w] {
+      if constexpr (!std::is_void_v<Result>) w->sink.close();
+    };
   }
 
   bool submit_within(Task&& task, const sched::wait_limit& limit) {
-    auto own = std::make_unique<job>(work_, std::move(task));
+    auto own = std::make_unique<job>(*work_, std::move(task));
     job& made = *own;
     std::unique_ptr<tasks::job> j = std::move(own);
     try {

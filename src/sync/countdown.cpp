@@ -10,7 +10,7 @@ void add_to_count(wait_queue& count, std::ptrdiff_t n, const char* operation, co
                   const char* too_many) {
   sched::point(operation, &count);
   constexpr std::ptrdiff_t most = std::ptrdiff_t{1} << 31;
-  sched::backoff wait;
+  sched::backoff wait(arch::while_others_work);
   wait_queue::word seen = count.load(std::memory_order_relaxed);
   for (;;) {
     const auto before = static_cast<std::ptrdiff_t>(wait_queue::value(seen));

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 
 #include <gofer/detail/arch/cpu.hpp>
 #include <gofer/detail/sched/atomic.hpp>
@@ -13,8 +14,10 @@ namespace {
 /// A waiter that was passed over for this long has the mutex handed to it.
 constexpr std::chrono::milliseconds patience{1};
 
-/// How often a lock is tried before its caller waits: about what a short critical section on another core takes.
-constexpr int spins = sched::explores_atomics ? 0 : 40;
+/// A lock is tried again after so many pauses, twice as many, and so on to the most, before its caller waits. Seldom,
+/// so that whoever has the mutex gets through many short critical sections before the cache line goes to another core.
+constexpr unsigned first_pauses = 64;
+constexpr unsigned most_pauses = sched::explores_atomics ? 0 : 128;
 
 // Outcomes of a wait: `woken` means "try again", this one "it is yours".
 constexpr std::uint32_t handed_over = sched::waiter::first_case;
@@ -44,7 +47,7 @@ bool mutex::try_lock_slow() noexcept {
 
 /// Takes the queue's lock; returns the word as it was, without that lock.
 std::uintptr_t mutex::lock_queue() noexcept {
-  sched::backoff wait;
+  sched::backoff wait(arch::while_others_work);
   std::uintptr_t seen = word_.load(std::memory_order_relaxed);
   for (;;) {
     if ((seen & queue_locked) != 0) {
@@ -59,21 +62,20 @@ std::uintptr_t mutex::lock_queue() noexcept {
 
 bool mutex::lock_slow(const sched::wait_limit& limit) noexcept {
   if (processors() > 1) {
-    for (int i = 0; i < spins; ++i) {
+    for (unsigned pauses = first_pauses; pauses <= most_pauses; pauses *= 2) {
+      for (unsigned i = 0; i < pauses; ++i) arch::pause();
       if (try_lock_slow()) return true;
       if (first_waiter(word_.load(std::memory_order_relaxed), flags) != nullptr) break;  // others are before us
-      arch::pause();
     }
   }
-  const sched::time_point since = sched::now();
+  std::optional<sched::time_point> passed_over;  // when it happened first
   bool impatient = false;
-  bool passed_over = false;
   for (;;) {
     sched::waiter self("mutex::lock", this, limit);
     mutex_node node(self);
     node.impatient = impatient;
     {
-      sched::backoff wait;
+      sched::backoff wait(arch::while_others_work);
       std::uintptr_t seen = word_.load(std::memory_order_relaxed);
       for (;;) {  // take the mutex if it is free, else the queue's lock
         if ((seen & locked) == 0) {
@@ -101,8 +103,11 @@ bool mutex::lock_slow(const sched::wait_limit& limit) noexcept {
       case handed_over:
         return true;
       case sched::waiter::woken:
-        passed_over = true;
-        impatient = impatient || sched::now() - since > patience;
+        if (!passed_over) {
+          passed_over = sched::now();
+        } else {
+          impatient = impatient || sched::now() - *passed_over > patience;
+        }
         break;
       default:
         forget(node);
@@ -124,7 +129,7 @@ void mutex::forget(sync::wait_node& node) noexcept {
 }
 
 void mutex::unlock_slow() noexcept {
-  sched::backoff wait;
+  sched::backoff wait(arch::while_others_work);
   std::uintptr_t seen = word_.load(std::memory_order_relaxed);
   for (;;) {
     if ((seen & locked) == 0) {

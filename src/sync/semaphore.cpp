@@ -8,7 +8,7 @@ namespace gofer::sync {
 
 bool semaphore::try_acquire() noexcept {
   sched::point("semaphore::acquire", this);
-  sched::backoff wait;
+  sched::backoff wait(arch::while_others_work);
   wait_queue::word seen = permits_.load(std::memory_order_relaxed);
   while (wait_queue::value(seen) != 0) {
     if ((seen & wait_queue::locked) != 0) {

@@ -46,7 +46,7 @@ bool shared_mutex::take() noexcept {
 
 bool shared_mutex::take_shared() noexcept {
   constexpr wait_queue::word in_the_way = wait_queue::of(writer) | wait_queue::waiting;
-  sched::backoff wait;
+  sched::backoff wait(arch::while_others_work);
   wait_queue::word seen = holders_.load(std::memory_order_relaxed);
   while ((seen & in_the_way) == 0) {
     if ((seen & wait_queue::locked) != 0) {
@@ -107,7 +107,7 @@ void shared_mutex::let_in(std::uint64_t holders) {
 
 void shared_mutex::release(std::uint64_t held, const char* misuse) {
   sync::lock_watch::unlocks(held == writer ? "shared_mutex::unlock" : "shared_mutex::unlock_shared", this);
-  sched::backoff wait;
+  sched::backoff wait(arch::while_others_work);
   wait_queue::word seen = holders_.load(std::memory_order_relaxed);
   for (;;) {
     const std::uint64_t holders = wait_queue::value(seen);

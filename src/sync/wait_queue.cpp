@@ -4,7 +4,7 @@
 namespace gofer::sync {
 
 std::uint64_t wait_queue::lock() noexcept {
-  sched::backoff wait;
+  sched::backoff wait(arch::while_others_work);
   word seen = word_.load(std::memory_order_relaxed);
   for (;;) {
     if ((seen & locked) != 0) {

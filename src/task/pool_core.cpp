@@ -25,7 +25,7 @@ worker_identity& identity() {
 }
 
 /// One task in so many is timed in a pool that is not `timed`.
-constexpr std::uint64_t sampled = 16;
+constexpr std::uint64_t sampled = 64;
 
 }  // namespace
 
@@ -212,12 +212,12 @@ std::exception_ptr pool_core::attempt(job& j) {
   const sched::time_point begin = j.timed ? sched::now() : sched::time_point();
   std::exception_ptr error;
   if (options_.task_timeout.count() == 0) {
-    error = j.attempt(stop_source_.get_token());
+    error = j.attempt(stop_token_);
   } else {
     std::stop_source of_task;
     const timer limit(options_.task_timeout, [of_task]() mutable { of_task.request_stop(); });
     const auto forward = [&] { of_task.request_stop(); };
-    const std::stop_callback<decltype(forward)> of_pool(stop_source_.get_token(), forward);
+    const std::stop_callback<decltype(forward)> of_pool(stop_token_, forward);
     error = j.attempt(of_task.get_token());
   }
   if (j.timed) j.ran += sched::now() - begin;
@@ -248,7 +248,7 @@ void pool_core::run(lock& hold, std::unique_ptr<job> j) {
   const bool timed = j->timed;
   const auto waited = j->waited;
   const auto ran = j->ran;
-  j->settle(std::move(error), ending_source_.get_token());
+  j->settle(std::move(error), ending_token_);
   j.reset();
   hold.lock();
   --running_;
@@ -280,11 +280,11 @@ void pool_core::retry_later(std::unique_ptr<job> j) {
     lock hold(self->lock_);
     const auto delay = self->backoff_before(j->attempts + 1);
     hold.unlock();
-    const bool waited = sleep_for(delay, self->stop_source_.get_token());
+    const bool waited = sleep_for(delay, self->stop_token_);
     if (!waited) {
       j->settle(std::make_exception_ptr(
                     task_discarded("worker_pool \"" + self->options_.name + "\": stopped before the next attempt")),
-                self->ending_source_.get_token());
+                self->ending_token_);
       j.reset();
     }
     hold.lock();
@@ -311,7 +311,7 @@ void pool_core::scale() {
   while (!ending_ && !queue_.empty() && workers_ < max_workers_) {
     const std::uint64_t taken_before = taken_;
     hold.unlock();
-    sleep_for(options_.scale_interval, ending_source_.get_token());
+    sleep_for(options_.scale_interval, ending_token_);
     hold.lock();
     if (ending_ || workers_ >= max_workers_ || queue_.size() <= taken_ - taken_before) continue;
     add_worker(hold, true);
@@ -374,7 +374,7 @@ void pool_core::stop() {
 void pool_core::discard(std::deque<std::unique_ptr<job>>& dropped, const char* why) {
   const auto error = std::make_exception_ptr(task_discarded("worker_pool \"" + options_.name + "\": " + why));
   for (std::unique_ptr<job>& j : dropped) {
-    j->settle(error, ending_source_.get_token());
+    j->settle(error, ending_token_);
     j.reset();
     const lock hold(lock_);
     --running_;

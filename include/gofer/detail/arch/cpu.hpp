@@ -59,19 +59,21 @@ inline void full_fence() noexcept {
 /// Gives the OS thread's time to another; for spin loops whose partner may have lost its core.
 void yield_thread() noexcept;
 
-/// Waits a little longer at every call: some pauses first, then the OS scheduler is asked to run somebody else.
+/// Waits twice as long at every call: `first` pauses, which take 10 to 50 ns each, and so on to `most`; then the OS
+/// scheduler is asked to run somebody else.
 class backoff {
  public:
+  static constexpr unsigned most = 512;
+
+  explicit backoff(unsigned first = 1) noexcept : pauses_(first) {}
   void operator()() noexcept {
-    if (++rounds_ <= 64) {
-      pause();
-    } else {
-      yield_thread();
-    }
+    if (pauses_ > most) return yield_thread();
+    for (unsigned i = 0; i < pauses_; ++i) pause();
+    pauses_ *= 2;
   }
 
  private:
-  unsigned rounds_ = 0;
+  unsigned pauses_;
 };
 
 }  // namespace gofer::arch

@@ -6,6 +6,10 @@
 
 namespace gofer::arch {
 
+/// How many pauses to wait first for a lock of a few instructions: some microseconds. The others get through hundreds
+/// of critical sections meanwhile, in the time that fetching the cache line to and fro takes for ten.
+inline constexpr unsigned while_others_work = 64;
+
 /// A lock for a few instructions. Whoever holds one neither blocks nor wakes anybody nor runs users' code other
 /// than moves of their values. Works with std::scoped_lock.
 template <class Flag, class Backoff>
@@ -19,10 +23,10 @@ class basic_spin_lock {
 
  private:
   void lock_slow() noexcept {
-    Backoff wait;
+    Backoff wait(while_others_work);
     do {
-      while (locked_.load(std::memory_order_relaxed)) wait();
-    } while (locked_.exchange(true, std::memory_order_acquire));
+      wait();
+    } while (locked_.load(std::memory_order_relaxed) || locked_.exchange(true, std::memory_order_acquire));
   }
 
   Flag locked_{false};

@@ -82,6 +82,7 @@ bool gives_way() noexcept;
 /// In a spin loop: arch::backoff, but in an exploration, where nothing changes meanwhile, others run.
 class explored_backoff {
  public:
+  explicit explored_backoff(unsigned first = 1) noexcept : wait_(first) {}
   void operator()() noexcept {
     if (!gives_way()) wait_();
   }

@@ -121,10 +121,10 @@ class job {
   virtual ~job() = default;
 
   /// Runs the task once, and keeps what it returns. Returns what it threw.
-  virtual std::exception_ptr attempt(std::stop_token stop) noexcept = 0;
+  virtual std::exception_ptr attempt(const std::stop_token& stop) noexcept = 0;
   /// Says what became of the task: what the last attempt returned, or this error. Once. May wait for room; does so no
   /// longer once `ending` is requested.
-  virtual void settle(std::exception_ptr error, std::stop_token ending) noexcept = 0;
+  virtual void settle(std::exception_ptr error, const std::stop_token& ending) noexcept = 0;
 
   std::uint64_t id = 0;
   unsigned attempts = 0;
@@ -204,6 +204,8 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
 
   std::stop_source ending_source_;  // results are not waited for any more
   std::stop_source stop_source_;    // running tasks are asked to stop
+  const std::stop_token ending_token_ = ending_source_.get_token();
+  const std::stop_token stop_token_ = stop_source_.get_token();
 };
 
 }  // namespace tasks
