@@ -39,6 +39,8 @@ void crowd::wait(const char* reason, const void* object, sched::time_point until
 }
 
 void crowd::wake() noexcept {
+  // Where atomics are points, too, one that is out of the list but not claimed yet could give up, and be gone.
+  const sched::no_points in_one_step;
   while (sync::wait_node* n = waiting_.pop_front()) {
     if (n->who->claim(sched::waiter::woken)) n->who->wake();
   }
