@@ -11,6 +11,13 @@
 #include "sched/fiber_locals.hpp"
 #include "sched/runtime.hpp"
 
+// Into code that ThreadSanitizer does not see, what it has to see must not be inlined.
+#if defined(GOFER_TSAN)
+#define GOFER_INLINED [[gnu::noinline]]
+#else
+#define GOFER_INLINED [[gnu::always_inline]] inline
+#endif
+
 namespace gofer::sched {
 namespace {
 
@@ -27,7 +34,7 @@ void recycle(runtime& r, thread& t, fiber& f) noexcept {
 }
 
 /// The destination's part of a switch: `left` is the fiber that was left, or null if it was a scheduler.
-[[gnu::always_inline]] inline thread& arrive(arch::sanitized_stack& here, fiber* left) noexcept {
+GOFER_INLINED thread& arrive(arch::sanitized_stack& here, fiber* left) noexcept {
   thread& t = this_thread();
   arch::take_up(t.proc.get());  // handed on when it was made
   if (left == nullptr) {
@@ -63,7 +70,7 @@ void recycle(runtime& r, thread& t, fiber& f) noexcept {
 
 /// Counts a switch; returns the fiber to switch to, or null: the scheduler, which looks at what does not come by
 /// itself.
-[[gnu::always_inline]] inline fiber* choose(thread& t) noexcept {
+GOFER_INLINED fiber* choose(thread& t) noexcept {
   processor* p = t.proc.get();
   if (p == nullptr) return nullptr;
   p->counters.switches.add(1);
