@@ -33,8 +33,13 @@ void crowd::wait(const char* reason, const void* object, sched::time_point until
   const sched::wait_limit limit{.deadline = until};
   sched::waiter self(reason, object, limit);
   sync::wait_node node(self);
-  waiting_.push_back(node);
+  const sched::explorer* e = sched::exploring();
+  {
+    const sched::in_order hold(e);
+    waiting_.push_back(node);
+  }
   self.wait();
+  const sched::in_order hold(e);
   waiting_.remove(node);  // does nothing if we were woken
 }
 
