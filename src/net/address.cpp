@@ -56,7 +56,7 @@ host_and_port split(std::string_view address) {
   if (error != std::errc() || end != port.data() + port.size() || number > 65535) {
     refuse(address, "the port has to be a number from 0 to 65535");
   }
-  return {.host = std::string(host), .port = std::string(port)};
+  return {.host = std::string(host), .port = std::string(port), .number = number};
 }
 
 std::vector<endpoint> resolve(std::string_view address) {

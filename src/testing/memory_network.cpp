@@ -64,7 +64,7 @@ std::unique_ptr<gofer::net::acceptor> memory_network::listen(std::string_view ad
   const sched::in_order hold(&explores);
   const gofer::net::host_and_port where = gofer::net::split(address);
   const std::string host = canonical(where.host);
-  auto port = static_cast<unsigned>(std::stoul(where.port));
+  unsigned port = where.number;
   if (port == 0) port = free_port();
   if (listening_at(host, port) != nullptr) throw std::system_error(error_of(std::errc::address_in_use));
   auto made = std::make_unique<memory_acceptor>(shared_from_this(), host, port);
@@ -76,7 +76,7 @@ std::unique_ptr<gofer::net::socket> memory_network::dial(std::string_view addres
   sched::point("net::dial", this);
   const gofer::net::host_and_port where = gofer::net::split(address);
   const std::string host = canonical(where.host);
-  const auto port = static_cast<unsigned>(std::stoul(where.port));
+  const unsigned port = where.number;
   sched::time_point answered;
   {
     const sched::in_order hold(&explores);
