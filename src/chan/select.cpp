@@ -96,11 +96,14 @@ bool on_channel(const select_case_base& c) noexcept { return c.channel() != null
 /// The cases in a random order, all orders alike (Fisher and Yates).
 void shuffle(scratch<std::uint32_t>& order, std::size_t count) noexcept {
   sched::explorer* e = sched::exploring();
-  std::uint64_t r = random();
+  std::uint64_t r = 0;
+  const auto below = [&](std::size_t limit) -> std::size_t {
+    if (e != nullptr) return e->draw(limit);
+    r = (limit & 3) == 1 ? random() : r >> 16;  // four numbers of 16 bits
+    return (r & 0xffff) * limit >> 16;
+  };
   for (std::size_t i = 0; i < count; ++i) {
-    if ((i & 3) == 3) r = random();
-    const std::size_t j = e == nullptr ? (r & 0xffff) * (i + 1) >> 16 : e->draw(i + 1);
-    r >>= 16;
+    const std::size_t j = below(i + 1);
     order[i] = order[j];
     order[j] = static_cast<std::uint32_t>(i);
   }

@@ -26,7 +26,7 @@ int look_up(const host_and_port& where, int flags, std::vector<endpoint>& found)
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_NUMERICSERV | flags;
   addrinfo* list = nullptr;
-  const int error = getaddrinfo(where.host.c_str(), where.port.c_str(), &hints, &list);
+  const int error = getaddrinfo(where.host.c_str(), std::to_string(where.port).c_str(), &hints, &list);
   if (error != 0) return error;
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(list, &freeaddrinfo);
   for (const addrinfo* each = list; each != nullptr; each = each->ai_next) {
@@ -56,7 +56,7 @@ host_and_port split(std::string_view address) {
   if (error != std::errc() || end != port.data() + port.size() || number > 65535) {
     refuse(address, "the port has to be a number from 0 to 65535");
   }
-  return {.host = std::string(host), .port = std::string(port), .number = number};
+  return {.host = std::string(host), .port = number};
 }
 
 std::vector<endpoint> resolve(std::string_view address) {

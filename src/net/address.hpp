@@ -19,8 +19,7 @@ struct endpoint {
 
 struct host_and_port {
   std::string host;
-  std::string port;
-  unsigned number;  // the port, too
+  unsigned port;
 };
 
 /// The parts of "host:port". Throws std::invalid_argument for what is not an address.

@@ -5,6 +5,7 @@
 
 #include <thread>
 
+#include <gofer/detail/sched/atomic.hpp>
 #include <gofer/detail/sched/point.hpp>
 
 #include "sched/cooperate.hpp"
@@ -121,7 +122,7 @@ void yield() noexcept {
   }
   processor* p = t.proc.get();
   if (p == nullptr) {
-    if (explorer* e = t.explores.get()) e->yields();
+    if (gives_way()) return;
   } else if (!p->has_work() && runtime::get().shared.size() == 0 && !p->replaced.load(std::memory_order_relaxed)) {
     // Nobody to run, but timers and the network get their turn here, too: depart's tick has to be the round one.
     const unsigned next_tick = p->tick.get() + 1;

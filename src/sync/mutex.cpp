@@ -14,10 +14,8 @@ namespace {
 /// A waiter that was passed over for this long has the mutex handed to it.
 constexpr std::chrono::milliseconds patience{1};
 
-/// A lock is tried again after so many pauses, twice as many, and so on to the most, before its caller waits. Seldom,
-/// so that whoever has the mutex gets through many short critical sections before the cache line goes to another core.
-constexpr unsigned first_pauses = 64;
-constexpr unsigned most_pauses = sched::explores_atomics ? 0 : 128;
+/// How often a lock is tried again before its caller waits.
+constexpr int tries = sched::explores_atomics ? 0 : 2;
 
 // Outcomes of a wait: `woken` means "try again", this one "it is yours".
 constexpr std::uint32_t handed_over = sched::waiter::first_case;
@@ -62,8 +60,9 @@ std::uintptr_t mutex::lock_queue() noexcept {
 
 bool mutex::lock_slow(const sched::wait_limit& limit) noexcept {
   if (processors() > 1) {
-    for (unsigned pauses = first_pauses; pauses <= most_pauses; pauses *= 2) {
-      for (unsigned i = 0; i < pauses; ++i) arch::pause();
+    arch::backoff wait(arch::while_others_work);
+    for (int i = 0; i < tries; ++i) {
+      wait();
       if (try_lock_slow()) return true;
       if (first_waiter(word_.load(std::memory_order_relaxed), flags) != nullptr) break;  // others are before us
     }

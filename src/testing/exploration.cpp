@@ -92,7 +92,7 @@ void exploration::gather(unsigned current) {
   current_option_ = static_cast<std::size_t>(-1);
   if (timers.earliest() <= sched::to_ns(now_)) options_.push_back(clock_number);
   for (unsigned n = 1; n <= fibers_.size(); ++n) {
-    if ((!fibers_[n - 1].runnable && n != current) || gives_way(n)) continue;
+    if ((!fibers_[n - 1].runnable && n != current) || stands_back(n)) continue;
     if (n == current) current_option_ = options_.size();
     options_.push_back(n);
   }
@@ -101,7 +101,7 @@ void exploration::gather(unsigned current) {
 
 /// True for a fiber that has yielded, until all others who can run have had a step: else two that wait in loops for a
 /// third could keep it from running for ever. The one that has yielded first never gives way to those who did later.
-bool exploration::gives_way(unsigned number) const noexcept {
+bool exploration::stands_back(unsigned number) const noexcept {
   const std::size_t since = fibers_[number - 1].yielded_at;
   return since != 0 && std::ranges::any_of(fibers_, [since](const known_fiber& other) {
            return other.runnable && other.ran_at < since;
@@ -216,9 +216,8 @@ void exploration::lets_a_fiber_run() noexcept {
 void exploration::waits_outside(const char* operation) noexcept {
   const sched::in_order hold(this);
   fail(std::string(operation) +
-       " waits for something outside of the program, which cannot be explored: make a gofer::testing::net in the body, "
-       "or "
-       "give the code under test a channel in the place of what it waits for");
+       " waits for something outside of the program, which cannot be explored: make a gofer::testing::net in the "
+       "body, or give the code under test a channel in the place of what it waits for");
   never_go_on();
 }
 

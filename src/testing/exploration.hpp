@@ -40,8 +40,8 @@ class exploration final : public sched::explorer {
   /// After a failure: the fibers that are left never go on, and nothing of theirs is destroyed.
   void abandon() const noexcept;
 
-  // Choices that are part of the schedule, for what stands for the world outside. A search tries both of the first's
-  // ends, and takes either of them, or something that happens, for a deviation like a preemption.
+  // Choices that are part of the schedule, for what stands for the world outside. A search tries the two ends alone,
+  // and takes `other`, or that something happens, for a deviation like a preemption.
   std::int64_t between(std::int64_t usual, std::int64_t other) noexcept;
   bool happens(double probability) noexcept;
   std::size_t draw(std::size_t limit) noexcept override;
@@ -76,7 +76,7 @@ class exploration final : public sched::explorer {
 
   void loop();
   void gather(unsigned current);
-  bool gives_way(unsigned number) const noexcept;
+  bool stands_back(unsigned number) const noexcept;
   unsigned pick();
   void run_fiber(unsigned number);
   bool let_time_pass();
@@ -96,7 +96,7 @@ class exploration final : public sched::explorer {
   std::vector<known_fiber> fibers_;  // number n is fibers_[n - 1]
   std::unordered_map<const sched::fiber*, unsigned> numbers_;
   std::unordered_map<const void*, unsigned> objects_;
-  std::unordered_map<const void*, std::uintptr_t> places_in_order_;
+  std::unordered_map<const void*, std::uintptr_t> places_in_order_;  // not objects_, which depends on being traced
   std::vector<unsigned> options_;
   std::vector<step> trace_;
   std::size_t current_option_ = 0;

@@ -13,8 +13,6 @@ namespace {
 
 using gofer::net::direction;
 
-constexpr std::errc refused = std::errc::connection_refused;
-
 std::error_code error_of(std::errc code) noexcept { return std::make_error_code(code); }
 
 /// Names that stand for this machine.
@@ -64,7 +62,7 @@ std::unique_ptr<gofer::net::acceptor> memory_network::listen(std::string_view ad
   const sched::in_order hold(&explores);
   const gofer::net::host_and_port where = gofer::net::split(address);
   const std::string host = canonical(where.host);
-  unsigned port = where.number;
+  unsigned port = where.port;
   if (port == 0) port = free_port();
   if (listening_at(host, port) != nullptr) throw std::system_error(error_of(std::errc::address_in_use));
   auto made = std::make_unique<memory_acceptor>(shared_from_this(), host, port);
@@ -76,7 +74,7 @@ std::unique_ptr<gofer::net::socket> memory_network::dial(std::string_view addres
   sched::point("net::dial", this);
   const gofer::net::host_and_port where = gofer::net::split(address);
   const std::string host = canonical(where.host);
-  const unsigned port = where.number;
+  const unsigned port = where.port;
   sched::time_point answered;
   {
     const sched::in_order hold(&explores);
@@ -87,7 +85,7 @@ std::unique_ptr<gofer::net::socket> memory_network::dial(std::string_view addres
   const sched::in_order hold(&explores);
   if (sched::now() < answered) throw std::system_error(error_of(std::errc::timed_out));
   memory_acceptor* there = listening_at(host, port);
-  if (there == nullptr) throw std::system_error(error_of(refused));
+  if (there == nullptr) throw std::system_error(error_of(std::errc::connection_refused));
   auto w = std::make_shared<wire>();
   for (auto& of_side : w->deadlines) of_side.fill(sched::no_deadline);
   w->address = {written("127.0.0.1", first_free_port + dialed_++ % (65'536 - first_free_port)), written(host, port)};
@@ -249,23 +247,24 @@ memory_socket::progress memory_socket::try_write(std::span<const std::byte>& all
   wire_->vanished = wire_->vanished || n.explores.happens(n.options.vanish);
   if (wire_->closed[1 - side_]) {
     reset(side_, n.arrival());  // there is nobody
-    return all.empty() ? progress::done : progress::wait;
+    return progress::done;
   }
   out().latest = wire_->vanished ? sched::no_deadline : std::max(out().latest, n.arrival());
   out().segments.push_back(
       {.arrives = out().latest, .bytes = std::string(reinterpret_cast<const char*>(part.data()), part.size())});
   out().length += part.size();
   wire_->changed[1 - side_].wake();
-  until_ = sched::now();
-  return all.empty() ? progress::done : progress::wait;
+  return progress::done;
 }
 
 void memory_socket::write(std::span<const std::byte> all, std::error_code& error) noexcept {
   constexpr auto operation = "net::connection::write";
   sched::point(operation, this);
   error.clear();
-  while (!all.empty() && try_write(all, error) == progress::wait) {
-    if (until_ > sched::now()) wire_->changed[side_].wait(operation, this, until_);
+  while (!all.empty()) {
+    const progress made = try_write(all, error);
+    if (made == progress::failed) return;
+    if (made == progress::wait) wire_->changed[side_].wait(operation, this, until_);
   }
 }
 

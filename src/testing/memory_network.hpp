@@ -122,7 +122,6 @@ class memory_acceptor final : public gofer::net::acceptor {
 
   bool hears(const std::string& host) const noexcept;
   void connected(std::unique_ptr<gofer::net::socket> s) noexcept;
-  unsigned port() const noexcept { return port_; }
 
  private:
   const std::string host_;

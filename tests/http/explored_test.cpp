@@ -50,6 +50,16 @@ std::string ask(std::string_view request) {
   }
 }
 
+/// Two clients ask for /hello at once, and `check` what each of them gets.
+template <class F>
+void two_clients(F check) {
+  gofer::wait_group clients;
+  for (int i = 0; i < 2; ++i) {
+    clients.go([&] { check(ask("GET /hello HTTP/1.1\r\nHost: example.test\r\nConnection: close\r\n\r\n")); });
+  }
+  clients.wait();
+}
+
 TEST(ServerExplored, AnswersEveryRequestOnAGoodNetwork) {
   gofer::testing::explore(
       [] {
@@ -57,15 +67,10 @@ TEST(ServerExplored, AnswersEveryRequestOnAGoodNetwork) {
         http::server server({.address = "example.test:80"});
         server.handle("GET /hello", [](http::request&, http::response& r) { r.write("hello"); });
         server.start();
-        gofer::wait_group clients;
-        for (int i = 0; i < 2; ++i) {
-          clients.go([] {
-            const std::string answer = ask("GET /hello HTTP/1.1\r\nHost: example.test\r\nConnection: close\r\n\r\n");
-            EXPECT_TRUE(answer.starts_with("HTTP/1.1 200 OK\r\n")) << answer;
-            EXPECT_TRUE(answer.ends_with("\r\n\r\nhello")) << answer;
-          });
-        }
-        clients.wait();
+        two_clients([](const std::string& answer) {
+          EXPECT_TRUE(answer.starts_with("HTTP/1.1 200 OK\r\n")) << answer;
+          EXPECT_TRUE(answer.ends_with("\r\n\r\nhello")) << answer;
+        });
         EXPECT_TRUE(server.shutdown(1s));
         EXPECT_EQ(server.stats().requests, 2U);
         EXPECT_EQ(server.stats().connections, 0U);
@@ -112,16 +117,10 @@ TEST(ServerExplored, LosesNoConnectionWhenTheNetworkFails) {
                              .idle_timeout = 2s});
         server.handle("GET /hello", [](http::request&, http::response& r) { r.write("hello"); });
         server.start();
-        gofer::wait_group clients;
-        for (int i = 0; i < 2; ++i) {
-          clients.go([] {
-            const std::string answer = ask("GET /hello HTTP/1.1\r\nHost: example.test\r\nConnection: close\r\n\r\n");
-            EXPECT_TRUE(answer.empty() ||
-                        answer.starts_with(std::string("HTTP/1.1 200 OK\r\n").substr(0, answer.size())))
-                << answer;
-          });
-        }
-        clients.wait();
+        two_clients([](const std::string& answer) {
+          EXPECT_TRUE(answer.empty() || answer.starts_with(std::string("HTTP/1.1 200 OK\r\n").substr(0, answer.size())))
+              << answer;
+        });
         gofer::sleep_for(10s);  // all time limits are over
         EXPECT_EQ(server.stats().connections, 0U);
         EXPECT_TRUE(server.shutdown(1s));

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <atomic>
-#include <concepts>
 
 #include <gofer/detail/arch/cpu.hpp>
 #include <gofer/detail/arch/spin_lock.hpp>

@@ -204,6 +204,7 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
 
   std::stop_source ending_source_;  // results are not waited for any more
   std::stop_source stop_source_;    // running tasks are asked to stop
+  // Kept, because asking for one costs two atomic operations a task.
   const std::stop_token ending_token_ = ending_source_.get_token();
   const std::stop_token stop_token_ = stop_source_.get_token();
 };
