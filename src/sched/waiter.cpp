@@ -71,7 +71,7 @@ std::uint32_t waiter::wait_for_stop() noexcept {
   {
     // After its destructor no stop request touches this frame.
     const std::stop_callback<decltype(stop)> on_stop(*limit_.stop, stop);
-    outcome = woken_by_itself_ ? this->outcome() : block();
+    outcome = block();
   }
   arch::take_up(this);
   return outcome;
@@ -92,6 +92,7 @@ std::uint32_t waiter::block_thread() noexcept {
 }
 
 std::uint32_t waiter::block_fiber() noexcept {
+  if (woken_by_itself_) return outcome();
   fiber& self = *self_.running;
   thread& t =
       this_thread();  // not who made the waiter: a lock of users may have been unlocked meanwhile, and have waited

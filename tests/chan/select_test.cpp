@@ -208,4 +208,26 @@ TEST_P(Select, StressRacesWithCloseAndTimeouts) {
   }
 }
 
+// A stop that comes between the look at it and the waiter's being told of it runs the callback in the frame that is
+// about to wait.
+TEST_P(Select, StressAStopJustBeforeTheWait) {
+  const int rounds = test::times(20000);
+  std::atomic<std::stop_source*> next{nullptr};
+  test::run_in(GetParam(), 2, [&](int i) {
+    for (int k = 0; k < rounds; ++k) {
+      if (i == 0) {
+        std::stop_source task;
+        next = &task;
+        EXPECT_EQ(gofer::select(gofer::on_stop(task.get_token())), 0U);
+        while (next != nullptr) gofer::yield();
+      } else {
+        while (next == nullptr) gofer::yield();
+        for (volatile int pause = 0; pause < k % 200;) pause = pause + 1;
+        next.load()->request_stop();
+        next = nullptr;
+      }
+    }
+  });
+}
+
 }  // namespace

@@ -380,6 +380,24 @@ TEST(SelectExplored, TakesExactlyOneAndLeavesNoWaiter) {
   });
 }
 
+TEST(SelectExplored, SeesAStopAtAnyTime) {
+  explored([] {
+    const gofer::chan<int> ch;
+    auto task = gofer::context::background().with_cancel();
+    gofer::wait_group all;
+    all.go([&] { task.cancel(); });
+    std::optional<int> got;
+    std::size_t chosen = 0;
+    all.go([&] {
+      chosen = gofer::select(gofer::on_receive(ch, [&](std::optional<int> v) { got = v; }), gofer::on_done(task));
+    });
+    const bool sent = ch.send_for(1, 1ms);
+    all.wait();
+    EXPECT_EQ(sent, got.has_value());
+    EXPECT_EQ(sent, chosen == 0);
+  });
+}
+
 TEST(AtomicValueExplored, NoUpdateIsLost) {
   explored([] {
     gofer::atomic_value<int> value(0);
