@@ -49,6 +49,25 @@ void reading_on_two(benchmark::State& state) {
 }
 ROW(reading_on_two, "shared_mutex, reading on 2");
 
+void writing_seldom_on_two(benchmark::State& state) {
+  gofer::shared_mutex m;
+  long value = 1;
+  gofer::run([&] {
+    for (auto _ : state) {
+      many(2, 5'000, [&] {
+        for (int i = 1; i < 100; ++i) {
+          const std::shared_lock hold(m);
+          benchmark::DoNotOptimize(value);
+        }
+        const std::scoped_lock hold(m);
+        ++value;
+      });
+    }
+  });
+  report(state, 1'000'000);
+}
+ROW(writing_seldom_on_two, "shared_mutex, 1 in 100 writes, on 2");
+
 void counter_on_two(benchmark::State& state) {
   gofer::sharded_counter counter;
   gofer::run([&] {

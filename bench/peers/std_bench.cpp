@@ -45,6 +45,22 @@ void reading(benchmark::State& state) {
 }
 ROW(reading, "std: shared_mutex, reading on 2");
 
+void writing_seldom(benchmark::State& state) {
+  std::shared_mutex m;
+  long value = 1;
+  thread_local int turn = 0;
+  measure(state, [&] {
+    if (++turn % 100 == 0) {
+      const std::scoped_lock hold(m);
+      ++value;
+    } else {
+      const std::shared_lock hold(m);
+      benchmark::DoNotOptimize(value);
+    }
+  });
+}
+ROW(writing_seldom, "std: shared_mutex, 1 in 100 writes, on 2");
+
 void counter(benchmark::State& state) {
   std::atomic<long> value{0};
   measure(state, [&] { value.fetch_add(1); });

@@ -8,7 +8,7 @@
 
 #include <gofer/detail/arch/asymmetric_fence.hpp>
 #include <gofer/detail/arch/cpu.hpp>
-#include <gofer/detail/atomic/shards.hpp>
+#include <gofer/detail/sched/per_thread.hpp>
 
 namespace gofer {
 
@@ -50,7 +50,7 @@ class sharded_counter {
     return total;
   }
 
-  shards::per_thread<cell> cells_;
+  sched::per_thread<cell> cells_;
   std::atomic<std::uint64_t> base_{0};  // what the cells held in sum when the counter was last set to 0
   arch::spin_lock exchanging_;
 };
@@ -148,7 +148,7 @@ class sharded {
     return taken;
   }
 
-  shards::per_thread<cell> cells_;
+  sched::per_thread<cell> cells_;
   mutable std::mutex folding_;
 };
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include <gofer/detail/arch/spin_lock.hpp>
-#include <gofer/detail/atomic/shards.hpp>
+#include <gofer/detail/sched/per_thread.hpp>
 
 namespace gofer::hazard {
 namespace {
@@ -21,7 +21,7 @@ struct alignas(arch::cache_line) slot_cache {
 };
 
 struct domain {
-  shards::per_thread<slot_cache> caches;
+  sched::per_thread<slot_cache> caches;
   std::atomic<slot*> made{nullptr};
   std::atomic<std::size_t> slot_count{0};
 

@@ -35,11 +35,18 @@ thread_registry& registry() {
 // runs on. Acquiring, so that what registration wrote into the record is in order for it, too.
 constinit thread_local std::atomic<thread*> current{nullptr};
 
+}  // namespace
+
+constinit thread_local std::atomic<unsigned> index_here{no_index};
+
+namespace {
+
 struct return_at_exit {
   thread* record = nullptr;
   ~return_at_exit() {
     if (record == nullptr) return;
     current.store(nullptr, std::memory_order_relaxed);
+    index_here.store(no_index, std::memory_order_relaxed);
     auto& all = registry();
     const std::scoped_lock hold(all.lock);
     all.free.push_back(record);
@@ -69,6 +76,7 @@ thread& register_thread() noexcept {
   record->sanitized.adopt_thread();
   at_exit.record = record;
   current.store(record, std::memory_order_release);
+  index_here.store(record->index, std::memory_order_relaxed);
   return *record;
 }
 

@@ -56,6 +56,11 @@ struct thread {
   thread* next_made = nullptr;  // the list of all records
 };
 
+/// What thread_index returns, once it has been asked on this thread, for functions that are never inlined and do not
+/// switch: they may read a thread-local. Atomic for TSan, to which each fiber is a thread.
+inline constexpr unsigned no_index = static_cast<unsigned>(-1);
+extern constinit thread_local std::atomic<unsigned> index_here;
+
 /// The first of all records that were ever made.
 thread* first_thread() noexcept;
 

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <mutex>
 #include <random>
 #include <shared_mutex>
@@ -151,6 +152,57 @@ TEST_P(SharedMutex, StressEverythingAtOnce) {
   EXPECT_EQ(a, b);
   EXPECT_TRUE(m.try_lock());
   m.unlock();
+}
+
+// Readers that meet are counted by their threads apart, and fibers leave on other threads than they came in on. The
+// last one out destroys the mutex at once.
+TEST_P(SharedMutex, StressReadersThatMoveAndSeldomAWriter) {
+  for (int round = 0; round < test::times(40); ++round) {
+    auto m = std::make_unique<gofer::shared_mutex>();
+    int a = 0;
+    int b = 0;
+    std::atomic<int> here{4};
+    test::run_in(GetParam(), 4, [&](int i) {
+      for (int k = 1; k < 3000; ++k) {
+        if ((k + 500 * i) % 1000 == 0) {
+          const std::scoped_lock hold(*m);
+          ++a;
+          gofer::yield();
+          ++b;
+        } else {
+          const std::shared_lock hold(*m);
+          EXPECT_EQ(a, b);
+          if (k % 16 == 0) gofer::yield();
+          EXPECT_EQ(a, b);
+        }
+      }
+      m->lock();
+      const bool last = --here == 0;
+      m->unlock();
+      if (last) {
+        EXPECT_TRUE(m->try_lock());
+        m->unlock();
+        m.reset();
+      }
+    });
+    EXPECT_EQ(a, b);
+  }
+}
+
+TEST_P(SharedMutex, OneReaderMoreOutThanInIsFoundByTheNextWriter) {
+  EXPECT_DEATH(
+      {
+        gofer::shared_mutex m;
+        test::run_in(GetParam(), 4, [&](int) {
+          for (int k = 0; k < 100'000; ++k) {
+            m.lock_shared();
+            m.unlock_shared();
+          }
+        });
+        m.unlock_shared();
+        m.lock();
+      },
+      "unlock_shared: no reader has the lock");
 }
 
 }  // namespace

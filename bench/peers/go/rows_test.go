@@ -105,6 +105,20 @@ func BenchmarkReadingOnTwo(b *testing.B) {
 	})
 }
 
+func BenchmarkWritingSeldomOnTwo(b *testing.B) {
+	var m sync.RWMutex
+	value := 1
+	many(2, b.N/200+1, func() {
+		for i := 1; i < 100; i++ {
+			m.RLock()
+			m.RUnlock()
+		}
+		m.Lock()
+		value++
+		m.Unlock()
+	})
+}
+
 func BenchmarkCounterOnTwo(b *testing.B) {
 	var c int64
 	many(2, b.N/2+1, func() { atomic.AddInt64(&c, 1) })

@@ -9,7 +9,7 @@
 #include <gofer/detail/arch/spin_lock.hpp>
 #include <gofer/detail/sched/thread_index.hpp>
 
-namespace gofer::shards {
+namespace gofer::sched {
 
 /// One Cell for each thread that has asked for its own. Cells lie in blocks of doubling size, so that they never move
 /// and finding one is a little arithmetic; blocks are made as threads with higher indices come. A thread that ends
@@ -26,12 +26,20 @@ class per_thread {
 
   /// The calling thread's. Not to be used across a wait: ask again.
   Cell& own() {
-    const std::size_t i = sched::thread_index();
+    const std::size_t i = thread_index();
     const std::size_t b = block_of(i);
     Cell* block = blocks_[b].load(std::memory_order_acquire);
     if (block == nullptr) [[unlikely]]
       block = make(b);
     return block[i - first_of(b)];
+  }
+
+  /// The cell of that thread, if it has been made.
+  Cell* find(unsigned thread) const noexcept {
+    const std::size_t b = block_of(thread);
+    if (b >= blocks_.size()) return nullptr;
+    Cell* block = blocks_[b].load(std::memory_order_acquire);
+    return block == nullptr ? nullptr : &block[thread - first_of(b)];
   }
 
   /// Calls f(cell) for every cell there is, also of threads that never asked for theirs.
@@ -63,4 +71,4 @@ class per_thread {
   std::array<std::atomic<Cell*>, 24> blocks_{};
 };
 
-}  // namespace gofer::shards
+}  // namespace gofer::sched
