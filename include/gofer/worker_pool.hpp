@@ -158,9 +158,23 @@ class typed_job final : public job {
     }
   }
 
+  void* destroy() noexcept override {
+    if constexpr (reusable) {
+      this->~typed_job();
+      return this;
+    } else {
+      delete this;
+      return nullptr;
+    }
+  }
+  static constexpr bool reusable = alignof(Task) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__ &&
+                                   alignof(std::optional<stored<R>>) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+
   Task task;
 
  private:
+  ~typed_job() override = default;
+
   pool_work<Task, R>& work_;  // the pool keeps it, as long as it has jobs
   std::optional<stored<R>> returned_;
 };
@@ -197,9 +211,16 @@ class callable_job final : public job {
     });
   }
 
+  void* destroy() noexcept override {
+    delete this;
+    return nullptr;
+  }
+
   const std::shared_ptr<outcome<R>> shared;
 
  private:
+  ~callable_job() override = default;
+
   decltype(auto) call(const std::stop_token& stop) {
     if constexpr (std::is_invocable_v<F&, std::stop_token>) {
       return std::invoke(*f_, stop);
@@ -286,7 +307,7 @@ class worker_pool : public tasks::pool_base {
   /// Returns the task's id, from 1 in the order of acceptance. When the queue is full does what the options say. Throws
   /// pool_stopped after drain or stop, queue_full with overflow::reject.
   std::uint64_t submit(Task task) {
-    std::unique_ptr<tasks::job> j = std::make_unique<job>(*work_, std::move(task));
+    tasks::job_ptr j = make_job(std::move(task));
     return core_->submit(j);
   }
 
@@ -342,10 +363,21 @@ class worker_pool : public tasks::pool_base {
     };
   }
 
+  tasks::job_ptr make_job(Task&& task) {
+    if constexpr (!job::reusable) return tasks::job_ptr(new job(*work_, std::move(task)));
+    void* memory = core_->spare();
+    if (memory == nullptr) memory = ::operator new(sizeof(job));
+    try {
+      return tasks::job_ptr(new (memory) job(*work_, std::move(task)));
+    } catch (...) {
+      ::operator delete(memory);
+      throw;
+    }
+  }
+
   bool submit_within(Task&& task, const sched::wait_limit& limit) {
-    auto own = std::make_unique<job>(*work_, std::move(task));
-    job& made = *own;
-    std::unique_ptr<tasks::job> j = std::move(own);
+    tasks::job_ptr j = make_job(std::move(task));
+    job& made = static_cast<job&>(*j);
     try {
       if (core_->submit_within(j, limit)) return true;
     } catch (...) {
@@ -373,9 +405,9 @@ class worker_pool<void, void> : public tasks::pool_base {
   /// does not wait. When the queue is full does what the options say. Throws pool_stopped, queue_full.
   template <class F>
   auto submit(F&& f) {
-    auto made = make_job(std::forward<F>(f));
+    auto* made = make_job(std::forward<F>(f));
+    tasks::job_ptr j(made);
     auto shared = made->shared;
-    std::unique_ptr<tasks::job> j = std::move(made);
     core_->submit(j);
     return tasks::make_future(std::move(shared), false);
   }
@@ -386,10 +418,10 @@ class worker_pool<void, void> : public tasks::pool_base {
     using callable = std::decay_t<F>;
     if constexpr (std::is_invocable_v<callable&, std::stop_token>) {
       using result = std::invoke_result_t<callable&, std::stop_token>;
-      return std::make_unique<tasks::callable_job<result, callable>>(std::forward<F>(f));
+      return new tasks::callable_job<result, callable>(std::forward<F>(f));
     } else {
       using result = std::invoke_result_t<callable&>;
-      return std::make_unique<tasks::callable_job<result, callable>>(std::forward<F>(f));
+      return new tasks::callable_job<result, callable>(std::forward<F>(f));
     }
   }
 };

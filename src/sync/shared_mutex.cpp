@@ -67,9 +67,7 @@ bool shared_mutex::take_shared() noexcept {
     if ((seen & wait_queue::locked) != 0) {
       wait();
       seen = holders_.load(std::memory_order_relaxed);
-    } else if (holders_.replace(seen, seen + wait_queue::of(reader))) {
-      return true;
-    } else if (begin_counting_apart()) {
+    } else if (holders_.replace(seen, seen + wait_queue::of(reader)) || begin_counting_apart()) {
       return true;
     }
   }

@@ -8,8 +8,6 @@
 #include <gofer/time.hpp>
 #include <gofer/worker_pool.hpp>
 
-#include "sched/runtime.hpp"
-
 namespace gofer {
 namespace {
 
@@ -27,6 +25,9 @@ worker_identity& identity() {
 /// One task in so many is timed in a pool that is not `timed`.
 constexpr std::uint64_t sampled = 64;
 
+/// How many blocks of memory a pool keeps for jobs to come.
+constexpr std::size_t most_free = 256;
+
 }  // namespace
 
 std::size_t this_worker::number() noexcept { return identity().number; }
@@ -42,6 +43,30 @@ std::string message_of(const std::exception_ptr& error) {
     return "unknown exception";
   }
 }
+
+struct pool_core::idle_worker : sync::wait_node {
+  using wait_node::wait_node;
+  job_ptr given;  // null when it was called: to look again
+};
+
+struct pool_core::waiting_submitter : sync::wait_node {
+  waiting_submitter(sched::waiter& w, job_ptr& j) noexcept : wait_node(w), brought(j) {}
+  job_ptr& brought;
+  std::uint64_t id = 0;  // once it is accepted; when it was called without: the pool ends
+};
+
+struct pool_core::waiting_for_quiet : sync::wait_node {
+  using wait_node::wait_node;
+};
+
+/// What there is to count of a run.
+struct pool_core::run_outcome {
+  enum { completed, failed, delayed } what = completed;
+  bool timed = false;
+  std::chrono::nanoseconds waited{0};
+  std::chrono::nanoseconds ran{0};
+  void* memory = nullptr;  // of the job that is gone
+};
 
 pool_core::pool_core(worker_pool_options options, std::function<void()> close)
     : options_(std::move(options)), close_(std::move(close)) {
@@ -59,13 +84,20 @@ pool_core::pool_core(worker_pool_options options, std::function<void()> close)
   if (options_.scale_interval <= options_.scale_interval.zero()) refuse("scale_interval has to be positive");
 }
 
+pool_core::~pool_core() {
+  ::operator delete(spare_.load(std::memory_order_acquire));
+  while (free_ != nullptr) ::operator delete(std::exchange(free_, *static_cast<void**>(free_)));
+}
+
 void pool_core::start() {
   lock hold(lock_);
   while (workers_ < min_workers_) add_worker(hold, false);
 }
 
-void pool_core::check_open() const {
-  if (ending_) throw pool_stopped("worker_pool \"" + options_.name + "\": it has been drained or stopped");
+/// For what comes after the end.
+void pool_core::refuse(lock& hold) const {
+  hold.unlock();
+  throw pool_stopped("worker_pool \"" + options_.name + "\": it has been drained or stopped");
 }
 
 /// A wait for the pool in one of its own tasks would never end.
@@ -75,79 +107,150 @@ void pool_core::check_outside(const char* operation) const {
                          " was called in a task of the same pool, and would wait for that task");
 }
 
-void pool_core::accept(std::unique_ptr<job> j, bool into_queue) {
-  j->id = ++counted_.submitted;
-  j->timed = options_.timed || j->id % sampled == 0;
+/// With the lock: gives the job an id, and to a worker that has nothing to do, or into the queue.
+std::uint64_t pool_core::accept(job_ptr j, sync::claimed_list& called) {
+  const std::uint64_t id = ++counted_.submitted;
+  j->id = id;
+  j->timed = options_.timed || id % sampled == 0;
   if (j->timed) j->accepted = sched::now();
-  if (!into_queue) return;
-  queue_.push_back(std::move(j));
-  if (idle_ != 0) work_.notify_one();
-}
-
-std::uint64_t pool_core::submit(std::unique_ptr<job>& j) {
-  lock hold(lock_);
-  check_open();
-  if (queue_.size() >= options_.queue_capacity) {
-    switch (options_.when_full) {
-      case overflow::block:
-        room_.wait(hold, [&] { return ending_ || queue_.size() < options_.queue_capacity; });
-        check_open();
-        break;
-      case overflow::reject:
-        ++counted_.rejected;
-        throw queue_full("worker_pool \"" + options_.name + "\": the queue holds " + std::to_string(queue_.size()) +
-                         " tasks and is full");
-      case overflow::discard_oldest: {
-        std::deque<std::unique_ptr<job>> oldest;
-        oldest.push_back(std::move(queue_.front()));
-        queue_.pop_front();
-        ++running_;  // until it is settled
-        hold.unlock();
-        discard(oldest, "discarded for a newer task");
-        hold.lock();
-        check_open();
-        break;
-      }
-      case overflow::caller_runs: {
-        j->id = ++counted_.submitted;
-        const std::uint64_t id = j->id;
-        ++running_;
-        run(hold, std::move(j));
-        return id;
-      }
-    }
-  }
-  accept(std::move(j), true);
-  const std::uint64_t id = counted_.submitted;
-  start_scaler(hold);
+  if (!give(j, called)) queue_.push_back(std::move(j));
   return id;
 }
 
-bool pool_core::submit_within(std::unique_ptr<job>& j, const sched::wait_limit& limit) {
+/// With the lock: gives the job to a worker that has nothing to do. False: there is none.
+bool pool_core::give(job_ptr& j, sync::claimed_list& called) {
+  while (sync::wait_node* first = idle_.pop_front()) {
+    if (!first->who->claim(sched::waiter::woken)) continue;  // it gave up
+    static_cast<idle_worker*>(first)->given = std::move(j);
+    called.push(*first);
+    ++taken_;
+    ++running_;
+    return true;
+  }
+  return false;
+}
+
+/// With the lock, after a job has left the queue.
+void pool_core::let_in_submitters(sync::claimed_list& called) {
+  while (!submitters_.empty() && queue_.size() < options_.queue_capacity) {
+    sync::wait_node* first = submitters_.pop_front();
+    if (!first->who->claim(sched::waiter::woken)) continue;
+    auto& submitter = static_cast<waiting_submitter&>(*first);
+    submitter.id = accept(std::move(submitter.brought), called);
+    called.push(submitter);
+  }
+}
+
+/// Gives the lock back, wakes whom the caller called while it had it, and starts the scaler if there is something for
+/// it.
+void pool_core::done_with(lock& hold, sync::claimed_list& called) {
+  if (!wants_scaler()) [[likely]] {
+    hold.unlock();
+    return called.wake();
+  }
+  scaling_ = true;
+  hold.unlock();
+  called.wake();
+  try {
+    go(go_options{.name = options_.name + "/scaler"}, [self = shared_from_this()] { self->scale(); });
+  } catch (...) {  // out of memory: another will try
+    const lock again(lock_);
+    scaling_ = false;
+  }
+}
+
+/// With a full queue, and the lock: waits until the job is accepted. False: the time was up. Throws pool_stopped.
+bool pool_core::wait_for_room(lock& hold, job_ptr& j, const sched::wait_limit& limit, std::uint64_t& id) {
+  sched::waiter self("worker_pool::submit", this, limit);
+  waiting_submitter me(self, j);
+  submitters_.push_back(me);
+  hold.unlock();
+  const bool called = self.wait() == sched::waiter::woken;
+  hold.lock();
+  if (!called) {
+    submitters_.remove(me);
+    return false;
+  }
+  if (me.id == 0) refuse(hold);
+  id = me.id;
+  return true;
+}
+
+std::uint64_t pool_core::submit(job_ptr& j) {
+  sched::point("worker_pool::submit", this);
+  sync::claimed_list called;
   lock hold(lock_);
-  check_open();
-  const auto ready = [&] { return ending_ || queue_.size() < options_.queue_capacity; };
-  if (!ready()) {
-    const bool patient = limit.deadline != sched::time_point::min();
-    if (!patient || !room_.wait_until(hold, limit.deadline, ready)) {
+  if (ending_) refuse(hold);
+  std::uint64_t id = 0;
+  if (queue_.size() < options_.queue_capacity) {
+    id = accept(std::move(j), called);
+    if (free_ != nullptr && spare_.load(std::memory_order_relaxed) == nullptr) {  // for the next
+      spare_.store(std::exchange(free_, *static_cast<void**>(free_)), std::memory_order_release);
+      --free_count_;
+    }
+    done_with(hold, called);
+    return id;
+  }
+  switch (options_.when_full) {
+    case overflow::block:
+      wait_for_room(hold, j, sched::for_ever, id);
+      break;
+    case overflow::reject: {
       ++counted_.rejected;
-      return false;
+      const std::size_t queued = queue_.size();
+      hold.unlock();
+      throw queue_full("worker_pool \"" + options_.name + "\": the queue holds " + std::to_string(queued) +
+                       " tasks and is full");
+    }
+    case overflow::discard_oldest: {
+      job_list oldest;
+      oldest.push_back(queue_.pop_front());
+      ++running_;  // until it is settled
+      id = accept(std::move(j), called);
+      done_with(hold, called);
+      discard(std::move(oldest), "discarded for a newer task");
+      break;
+    }
+    case overflow::caller_runs: {
+      id = j->id = ++counted_.submitted;
+      ++running_;
+      hold.unlock();
+      const run_outcome outcome = run(std::move(j));
+      hold.lock();
+      void* surplus = account(hold, outcome);
+      hold.unlock();
+      ::operator delete(surplus);
+      break;
     }
   }
-  check_open();
-  accept(std::move(j), true);
-  start_scaler(hold);
-  return true;
+  return id;
+}
+
+bool pool_core::submit_within(job_ptr& j, const sched::wait_limit& limit) {
+  sched::point("worker_pool::try_submit", this);
+  sync::claimed_list called;
+  lock hold(lock_);
+  if (ending_) refuse(hold);
+  if (queue_.size() < options_.queue_capacity) {
+    accept(std::move(j), called);
+    done_with(hold, called);
+    return true;
+  }
+  const bool patient = limit.deadline != sched::time_point::min();
+  std::uint64_t id = 0;
+  if (patient && wait_for_room(hold, j, limit, id)) return true;
+  ++counted_.rejected;
+  return false;
 }
 
 void pool_core::add_worker(lock& hold, bool growth) {
   const std::size_t before = workers_++;
   const std::size_t number = ++numbered_;
   if (growth) ++counted_.grown;
-  const std::string name = options_.name + "/" + std::to_string(number);
   hold.unlock();
   try {
-    go(go_options{.name = name}, [self = shared_from_this(), number] { self->work(number); });
+    go(go_options{.name = options_.name + "/" + std::to_string(number)},
+       [self = shared_from_this(), number] { self->work(number); });
   } catch (...) {
     hold.lock();
     --workers_;
@@ -166,45 +269,54 @@ void pool_core::report_scale(std::size_t before, std::size_t after) {
 void pool_core::work(std::size_t number) {
   identity() = {.pool = this, .number = number};
   lock hold(lock_);
-  std::unique_ptr<job> j;
-  while (next_job(hold, j)) {
-    run(hold, std::move(j));
+  void* surplus = nullptr;
+  while (job_ptr j = next_job(hold)) {
+    ::operator delete(surplus);
+    const run_outcome outcome = run(std::move(j));
+    sched::point("worker_pool: a task is done", this);
+    hold.lock();
+    surplus = account(hold, outcome);
   }
   const std::size_t after = --workers_;
   const bool shrank = !ending_;
   if (shrank) ++counted_.shrunk;
-  quiet_.notify_all();
+  sync::claimed_list called;
+  call_all(quiet_, called);
   hold.unlock();
+  called.wake();
+  ::operator delete(surplus);
   if (shrank) report_scale(after + 1, after);
 }
 
-/// Takes the next job; false: the worker is to go.
-bool pool_core::next_job(lock& hold, std::unique_ptr<job>& j) {
+/// Called with the lock: the next job, without the lock; or, with it, null, when the worker is to go.
+job_ptr pool_core::next_job(lock& hold) {
   for (;;) {
-    if (workers_ > max_workers_ && !ending_) {  // resized
-      if (!queue_.empty()) work_.notify_one();  // this worker may have been called for a job
-      return false;
+    if (workers_ > max_workers_ && !ending_) return nullptr;  // resized
+    if (!queue_.empty()) {
+      sync::claimed_list called;
+      job_ptr j = queue_.pop_front();
+      ++taken_;
+      ++running_;
+      let_in_submitters(called);
+      done_with(hold, called);
+      return j;
     }
-    if (!queue_.empty()) break;
     // What runs may fail and want another attempt; where a caller runs it, no worker is there but those that stay.
-    if (ending_ && unsettled() == 0) return false;
-    ++idle_;
-    bool called = true;
-    if (workers_ > min_workers_) {
-      called = work_.wait_for(hold, options_.idle_timeout) == std::cv_status::no_timeout;
-    } else {
-      work_.wait(hold);
-    }
-    --idle_;
-    if (!called && queue_.empty() && !ending_ && workers_ > min_workers_) return false;
+    if (ending_ && unsettled() == 0) return nullptr;
+    const bool surplus = workers_ > min_workers_;
+    const sched::wait_limit limit{.deadline =
+                                      surplus ? sched::deadline_after(options_.idle_timeout) : sched::no_deadline};
+    sched::waiter self("worker_pool: waiting for a task", this, limit);
+    idle_worker me(self);
+    idle_.push_front(me);  // the one that came last is the warmest, and those that are not needed get to their timeout
+    hold.unlock();
+    const bool called = self.wait() == sched::waiter::woken;
+    if (me.given != nullptr) return std::move(me.given);
+    hold.lock();
+    if (called) continue;
+    idle_.remove(me);
+    if (queue_.empty() && !ending_ && workers_ > min_workers_) return nullptr;
   }
-  j = std::move(queue_.front());
-  queue_.pop_front();
-  ++taken_;
-  ++running_;
-  room_.notify_one();
-  start_scaler(hold);  // at the submits the workers may have been idle still, and only slow to come
-  return true;
 }
 
 std::exception_ptr pool_core::attempt(job& j) {
@@ -224,47 +336,58 @@ std::exception_ptr pool_core::attempt(job& j) {
   return error;
 }
 
-/// Runs a job that was taken and counted as running; without the lock, in between.
-void pool_core::run(lock& hold, std::unique_ptr<job> j) {
-  hold.unlock();
+/// Runs a job that was taken and counted as running, and settles it, or has it tried again later. Without the lock.
+pool_core::run_outcome pool_core::run(job_ptr j) {
   const bool first = j->attempts == 0;
   if (j->timed && first && j->accepted != sched::time_point()) j->waited = sched::now() - j->accepted;
   std::exception_ptr error = attempt(*j);
-  const bool again = error != nullptr && j->attempts < options_.max_attempts;
-  if (again) {
-    hold.lock();
-    if (!stop_source_.stop_requested()) {
-      --running_;
-      ++delayed_;
-      ++counted_.retried;
-      hold.unlock();
-      retry_later(std::move(j));
-      hold.lock();
-      return;
-    }
-    hold.unlock();
+  if (error != nullptr && j->attempts < options_.max_attempts && !stop_source_.stop_requested() && retry_later(j)) {
+    return {.what = run_outcome::delayed};
   }
-  const bool failed = error != nullptr;
-  const bool timed = j->timed;
-  const auto waited = j->waited;
-  const auto ran = j->ran;
+  run_outcome outcome{.what = error != nullptr ? run_outcome::failed : run_outcome::completed,
+                      .timed = j->timed,
+                      .waited = j->waited,
+                      .ran = j->ran};
   j->settle(std::move(error), ending_token_);
-  j.reset();
-  hold.lock();
-  --running_;
-  ++(failed ? counted_.failed : counted_.completed);
-  if (timed) {
-    waiting_.add(waited);
-    running_time_.add(ran);
-  }
-  settled(hold);
+  outcome.memory = j.release()->destroy();
+  return outcome;
 }
 
-/// After something has left the queue and the workers: tells those who wait for that.
-void pool_core::settled(const lock& /*hold*/) {
-  if (unsettled() != 0) return;
-  if (ending_) work_.notify_all();
-  quiet_.notify_all();
+/// Counts what became of a job that ran. Keeps the lock, but for telling those who wait for the pool to be quiet.
+/// Returns memory that is to be freed without the lock.
+void* pool_core::account(lock& hold, const run_outcome& outcome) {
+  if (outcome.what == run_outcome::delayed) return nullptr;  // counted already
+  --running_;
+  ++(outcome.what == run_outcome::failed ? counted_.failed : counted_.completed);
+  if (outcome.timed) {
+    waiting_.add(outcome.waited);
+    running_time_.add(outcome.ran);
+  }
+  void* surplus = outcome.memory;
+  if (surplus != nullptr && free_count_ < most_free) {
+    *static_cast<void**>(surplus) = std::exchange(free_, surplus);
+    ++free_count_;
+    surplus = nullptr;
+  }
+  if (unsettled() == 0) settled(hold);
+  return surplus;
+}
+
+/// When nothing is queued or running any more: tells those who wait for that.
+void pool_core::settled(lock& hold) {
+  sync::claimed_list called;
+  call_all(quiet_, called);
+  if (ending_) call_all(idle_, called);
+  if (called.empty()) return;
+  hold.unlock();
+  called.wake();
+  hold.lock();
+}
+
+void pool_core::call_all(sync::wait_list& list, sync::claimed_list& called) {
+  while (sync::wait_node* first = list.pop_front()) {
+    if (first->who->claim(sched::waiter::woken)) called.push(*first);
+  }
 }
 
 std::chrono::nanoseconds pool_core::backoff_before(unsigned attempt) noexcept {
@@ -275,34 +398,54 @@ std::chrono::nanoseconds pool_core::backoff_before(unsigned attempt) noexcept {
   return delay - delay / 2 * static_cast<std::int64_t>(next_random_ >> 40) / (std::int64_t{1} << 24);
 }
 
-void pool_core::retry_later(std::unique_ptr<job> j) {
-  go(go_options{.name = options_.name + "/retry"}, [self = shared_from_this(), j = std::move(j)]() mutable {
-    lock hold(self->lock_);
-    const auto delay = self->backoff_before(j->attempts + 1);
-    hold.unlock();
-    const bool waited = sleep_for(delay, self->stop_token_);
-    if (!waited) {
-      j->settle(std::make_exception_ptr(
-                    task_discarded("worker_pool \"" + self->options_.name + "\": stopped before the next attempt")),
-                self->ending_token_);
-      j.reset();
-    }
-    hold.lock();
-    --self->delayed_;
-    if (waited) {
-      self->queue_.push_front(std::move(j));  // it has waited longest
-      self->work_.notify_one();
-    } else {
-      ++self->counted_.discarded;
-      self->settled(hold);
-    }
-  });
+/// False: there is no memory for the fiber that would wait.
+bool pool_core::retry_later(job_ptr& j) {
+  {
+    const lock hold(lock_);
+    --running_;
+    ++delayed_;
+    ++counted_.retried;
+  }
+  job* const failed = j.release();
+  try {
+    go(go_options{.name = options_.name + "/retry"},
+       [self = shared_from_this(), failed] { self->retry(job_ptr(failed)); });
+    return true;
+  } catch (...) {
+    j.reset(failed);
+    const lock hold(lock_);
+    ++running_;
+    --delayed_;
+    --counted_.retried;
+    return false;
+  }
 }
 
-void pool_core::start_scaler(const lock& /*hold*/) {
-  if (scaling_ || ending_ || idle_ != 0 || queue_.empty() || workers_ >= max_workers_) return;
-  scaling_ = true;
-  go(go_options{.name = options_.name + "/scaler"}, [self = shared_from_this()] { self->scale(); });
+void pool_core::retry(job_ptr j) {
+  lock hold(lock_);
+  const auto delay = backoff_before(j->attempts + 1);
+  hold.unlock();
+  sync::claimed_list called;
+  if (sleep_for(delay, stop_token_)) {
+    hold.lock();
+    --delayed_;
+    if (!give(j, called)) queue_.push_front(std::move(j));  // it has waited longest
+    done_with(hold, called);
+    return;
+  }
+  j->settle(
+      std::make_exception_ptr(task_discarded("worker_pool \"" + options_.name + "\": stopped before the next attempt")),
+      ending_token_);
+  j.reset();
+  hold.lock();
+  --delayed_;
+  ++counted_.discarded;
+  if (unsettled() == 0) settled(hold);
+}
+
+/// With the lock: whether there is a queue that the workers may not keep up with, and nobody to see to that.
+bool pool_core::wants_scaler() const noexcept {
+  return workers_ < max_workers_ && !scaling_ && !ending_ && !queue_.empty();
 }
 
 /// Adds workers while the queue is longer than what they take in an interval; ends when they keep up.
@@ -319,74 +462,94 @@ void pool_core::scale() {
   scaling_ = false;
 }
 
-void pool_core::begin_ending(const lock& /*hold*/) {
+/// With the lock.
+void pool_core::begin_ending(sync::claimed_list& called) {
   if (ending_) return;
   ending_ = true;
-  work_.notify_all();
-  room_.notify_all();
+  call_all(idle_, called);
+  call_all(submitters_, called);
+}
+
+/// With the lock: waits until nothing is queued or running, and, if asked for, the workers have gone. False: the limit
+/// came first.
+bool pool_core::wait_until_quiet(lock& hold, const char* reason, bool workers_too, const sched::wait_limit& limit) {
+  const auto over = [&] { return unsettled() == 0 && (!workers_too || workers_ == 0); };
+  while (!over()) {
+    sched::waiter self(reason, this, limit);
+    waiting_for_quiet me(self);
+    quiet_.push_back(me);
+    hold.unlock();
+    const bool called = self.wait() == sched::waiter::woken;
+    hold.lock();
+    if (called) continue;
+    quiet_.remove(me);
+    return over();
+  }
+  return true;
 }
 
 bool pool_core::drain(const sched::wait_limit& limit) {
   check_outside("drain");
+  sched::point("worker_pool::drain", this);
+  sync::claimed_list called;
   lock hold(lock_);
-  begin_ending(hold);
+  begin_ending(called);
   hold.unlock();
+  called.wake();
   ending_source_.request_stop();
   if (sched::stopped()) return false;  // after main: the workers are gone
   hold.lock();
-  const auto over = [&] { return unsettled() == 0 && workers_ == 0; };
-  bool in_time = false;
-  if (limit.stoppable()) {
-    in_time = quiet_.wait(hold, *limit.stop, over);
-  } else if (limit.deadline != sched::no_deadline) {
-    in_time = quiet_.wait_until(hold, limit.deadline, over);
-  } else {
-    quiet_.wait(hold, over);
-    in_time = true;
-  }
-  if (!in_time) {
+  if (!wait_until_quiet(hold, "worker_pool::drain", true, limit)) {
     hold.unlock();
     stop();
     return false;
   }
-  if (!std::exchange(closed_, true)) close_();
+  const bool first = !std::exchange(closed_, true);
+  hold.unlock();
+  if (first) close_();
   return true;
 }
 
 void pool_core::stop() {
   check_outside("stop");
+  sched::point("worker_pool::stop", this);
+  sync::claimed_list called;
   lock hold(lock_);
-  begin_ending(hold);
+  begin_ending(called);
   // Taken before anything is asked to stop: a worker that stops early must not begin one of these.
-  std::deque<std::unique_ptr<job>> dropped = std::exchange(queue_, {});
+  job_list dropped(std::move(queue_));
   running_ += dropped.size();  // until they are settled
   hold.unlock();
+  called.wake();
   ending_source_.request_stop();
   stop_source_.request_stop();
-  discard(dropped, "stopped before it was run");
-  hold.lock();
+  discard(std::move(dropped), "stopped before it was run");
   if (sched::stopped()) return;  // after main: the workers are gone
-  quiet_.wait(hold, [&] { return unsettled() == 0 && workers_ == 0; });
-  if (!std::exchange(closed_, true)) close_();
+  hold.lock();
+  wait_until_quiet(hold, "worker_pool::stop", true, sched::for_ever);
+  const bool first = !std::exchange(closed_, true);
+  hold.unlock();
+  if (first) close_();
 }
 
 /// Settles jobs that were taken from the queue and counted as running.
-void pool_core::discard(std::deque<std::unique_ptr<job>>& dropped, const char* why) {
+void pool_core::discard(job_list dropped, const char* why) {
   const auto error = std::make_exception_ptr(task_discarded("worker_pool \"" + options_.name + "\": " + why));
-  for (std::unique_ptr<job>& j : dropped) {
+  while (!dropped.empty()) {
+    const job_ptr j = dropped.pop_front();
     j->settle(error, ending_token_);
-    j.reset();
-    const lock hold(lock_);
+    lock hold(lock_);
     --running_;
     ++counted_.discarded;
-    settled(hold);
+    if (unsettled() == 0) settled(hold);
   }
 }
 
 void pool_core::wait_idle() {
   check_outside("wait_idle");
+  sched::point("worker_pool::wait_idle", this);
   lock hold(lock_);
-  quiet_.wait(hold, [&] { return unsettled() == 0; });
+  wait_until_quiet(hold, "worker_pool::wait_idle", false, sched::for_ever);
 }
 
 void pool_core::resize(std::size_t min_workers, std::size_t max_workers) {
@@ -396,22 +559,26 @@ void pool_core::resize(std::size_t min_workers, std::size_t max_workers) {
     throw std::invalid_argument("worker_pool::resize: max_workers is " + std::to_string(max_workers) +
                                 ", less than min_workers, " + std::to_string(min_workers));
   }
+  sync::claimed_list called;
   lock hold(lock_);
   min_workers_ = min_workers;
   max_workers_ = max_workers;
   while (!ending_ && workers_ < min_workers_) add_worker(hold, true);
-  work_.notify_all();  // those above the new bounds go
-  start_scaler(hold);
+  call_all(idle_, called);  // those above the new bounds go
+  done_with(hold, called);
 }
 
 worker_pool_stats pool_core::stats() const {
-  const lock hold(lock_);
+  lock hold(lock_);
   worker_pool_stats s = counted_;
   s.workers = workers_;
   s.busy = running_;
   s.queued = queue_.size() + delayed_;
-  s.queue_latency = waiting_.percentiles();
-  s.run_latency = running_time_.percentiles();
+  const latency_histogram waiting = waiting_;
+  const latency_histogram running_time = running_time_;
+  hold.unlock();
+  s.queue_latency = waiting.percentiles();
+  s.run_latency = running_time.percentiles();
   return s;
 }
 

@@ -1,20 +1,22 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <exception>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <new>
 #include <stdexcept>
 #include <stop_token>
 #include <string>
 #include <utility>
 
-#include <gofer/condition_variable.hpp>
-#include <gofer/mutex.hpp>
+#include <gofer/detail/sched/atomic.hpp>
+#include <gofer/detail/sync/wait_list.hpp>
 
 namespace gofer {
 
@@ -112,26 +114,77 @@ class latency_histogram {
   std::chrono::nanoseconds max_{0};
 };
 
-/// An accepted task, whatever its type.
+/// A task on its way through a pool, whatever its type.
 class job {
  public:
   job() = default;
   job(const job&) = delete;
   job& operator=(const job&) = delete;
-  virtual ~job() = default;
 
   /// Runs the task once, and keeps what it returns. Returns what it threw.
   virtual std::exception_ptr attempt(const std::stop_token& stop) noexcept = 0;
   /// Says what became of the task: what the last attempt returned, or this error. Once. May wait for room; does so no
   /// longer once `ending` is requested.
   virtual void settle(std::exception_ptr error, const std::stop_token& ending) noexcept = 0;
+  /// Ends this object. Returns its memory, from operator new, for another job of its pool, or null.
+  virtual void* destroy() noexcept = 0;
 
   std::uint64_t id = 0;
   unsigned attempts = 0;
+  bool timed = false;
   std::chrono::nanoseconds waited{0};
   std::chrono::nanoseconds ran{0};
   sched::time_point accepted{};
-  bool timed = false;
+  job* next = nullptr;  // in a job_list
+
+ protected:
+  virtual ~job() = default;
+};
+
+struct job_disposer {
+  void operator()(job* j) const noexcept { ::operator delete(j->destroy()); }
+};
+using job_ptr = std::unique_ptr<job, job_disposer>;
+
+/// Jobs in line. Owns them.
+class job_list {
+ public:
+  job_list() = default;
+  job_list(job_list&& other) noexcept
+      : first_(std::exchange(other.first_, nullptr)), last_(other.last_), size_(std::exchange(other.size_, 0)) {}
+  job_list& operator=(job_list&&) = delete;
+  ~job_list() {
+    while (!empty()) pop_front();
+  }
+
+  bool empty() const noexcept { return first_ == nullptr; }
+  std::size_t size() const noexcept { return size_; }
+
+  void push_back(job_ptr owned) noexcept {
+    job* j = owned.release();
+    j->next = nullptr;
+    (first_ == nullptr ? first_ : last_->next) = j;
+    last_ = j;
+    ++size_;
+  }
+  void push_front(job_ptr owned) noexcept {
+    job* j = owned.release();
+    if (first_ == nullptr) last_ = j;
+    j->next = first_;
+    first_ = j;
+    ++size_;
+  }
+  job_ptr pop_front() noexcept {
+    job_ptr j(first_);
+    first_ = first_->next;
+    --size_;
+    return j;
+  }
+
+ private:
+  job* first_ = nullptr;
+  job* last_ = nullptr;  // if there is a first
+  std::size_t size_ = 0;
 };
 
 /// A pool without the types of its tasks: the queue, the workers, their number, the ending, the statistics. Shared by
@@ -141,14 +194,19 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   /// `close` is called once, when every accepted task is settled and none will be accepted any more. Throws
   /// std::invalid_argument for options that cannot be.
   pool_core(worker_pool_options options, std::function<void()> close);
+  ~pool_core();
 
   /// Starts the first workers.
   void start();
 
-  /// Accepts a job, or runs it in the caller, as the options say; returns its id. Throws pool_stopped, queue_full.
-  std::uint64_t submit(std::unique_ptr<job>& j);
+  /// Memory of a job that is gone, if there is any.
+  void* spare() noexcept { return spare_.exchange(nullptr, std::memory_order_acquire); }
+
+  /// Accepts a job, or runs it in the caller, as the options say; returns its id. Throws pool_stopped, queue_full; the
+  /// job is still the caller's then.
+  std::uint64_t submit(job_ptr& j);
   /// False: no room before the limit, and the job is still the caller's.
-  bool submit_within(std::unique_ptr<job>& j, const sched::wait_limit& limit);
+  bool submit_within(job_ptr& j, const sched::wait_limit& limit);
 
   bool drain(const sched::wait_limit& limit);
   void stop();
@@ -157,53 +215,69 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   worker_pool_stats stats() const;
 
  private:
-  using lock = std::unique_lock<mutex>;
+  using lock = std::unique_lock<sched::spin_lock>;
+  struct idle_worker;
+  struct waiting_submitter;
+  struct waiting_for_quiet;
+  struct run_outcome;
 
-  void accept(std::unique_ptr<job> j, bool into_queue);
-  void check_open() const;
+  std::uint64_t accept(job_ptr j, sync::claimed_list& called);
+  bool give(job_ptr& j, sync::claimed_list& called);
+  bool wait_for_room(lock& hold, job_ptr& j, const sched::wait_limit& limit, std::uint64_t& id);
+  void let_in_submitters(sync::claimed_list& called);
+  void done_with(lock& hold, sync::claimed_list& called);
+  [[noreturn]] void refuse(lock& hold) const;
   void check_outside(const char* operation) const;
-  void begin_ending(const lock& hold);
-  void discard(std::deque<std::unique_ptr<job>>& dropped, const char* why);
+  void begin_ending(sync::claimed_list& called);
+  static void call_all(sync::wait_list& list, sync::claimed_list& called);
+  void discard(job_list dropped, const char* why);
   void add_worker(lock& hold, bool growth);
   void work(std::size_t number);
-  bool next_job(lock& hold, std::unique_ptr<job>& j);
-  void run(lock& hold, std::unique_ptr<job> j);
+  job_ptr next_job(lock& hold);
+  run_outcome run(job_ptr j);
   std::exception_ptr attempt(job& j);
-  void retry_later(std::unique_ptr<job> j);
+  void* account(lock& hold, const run_outcome& outcome);
+  bool retry_later(job_ptr& j);
+  void retry(job_ptr j);
   std::chrono::nanoseconds backoff_before(unsigned attempt) noexcept;
   void scale();
-  void start_scaler(const lock& hold);
+  bool wants_scaler() const noexcept;
   void report_scale(std::size_t before, std::size_t after);
+  bool wait_until_quiet(lock& hold, const char* reason, bool workers_too, const sched::wait_limit& limit);
   std::size_t unsettled() const noexcept { return queue_.size() + delayed_ + running_; }
-  void settled(const lock& hold);
+  void settled(lock& hold);
 
   const worker_pool_options options_;
   std::function<void()> close_;
 
-  mutable mutex lock_;
-  condition_variable work_;   // workers: there is a job, or a reason to go
-  condition_variable room_;   // submitters: the queue has room, or the pool ends
-  condition_variable quiet_;  // nothing queued or running, or a worker has gone
-  // Guarded by lock_:
-  std::deque<std::unique_ptr<job>> queue_;
-  std::size_t min_workers_;
-  std::size_t max_workers_;
-  std::size_t workers_ = 0;
-  std::size_t idle_ = 0;
-  std::size_t running_ = 0;   // jobs taken and not settled, in workers and in callers
-  std::size_t delayed_ = 0;   // jobs that wait for their next attempt
-  std::size_t numbered_ = 0;  // workers ever started
+  // Guarded by lock_, what every task needs in as few cache lines as can be:
+  alignas(arch::cache_line) mutable sched::spin_lock lock_;
   bool ending_ = false;
   bool closed_ = false;
-  bool scaling_ = false;     // the scaler runs
+  bool scaling_ = false;  // the scaler runs
+  job_list queue_;
+  sync::wait_list idle_;        // workers; not empty only while the queue is
+  sync::wait_list submitters_;  // not empty only while the queue is full
+  void* free_ = nullptr;        // a list of memory of jobs that are gone
+  std::size_t free_count_ = 0;
+  std::size_t running_ = 0;  // jobs taken and not settled, in workers and in callers
+  std::size_t delayed_ = 0;  // jobs that wait for their next attempt
+  std::size_t workers_ = 0;
+  std::size_t min_workers_;
+  std::size_t max_workers_;
   std::uint64_t taken_ = 0;  // jobs taken from the queue
-  std::uint64_t next_random_ = 0;
   worker_pool_stats counted_;
+  sync::wait_list quiet_;     // for nothing to be queued or running, or for workers to have gone
+  std::size_t numbered_ = 0;  // workers ever started
+  std::uint64_t next_random_ = 0;
   latency_histogram waiting_;
   latency_histogram running_time_;
 
-  std::stop_source ending_source_;  // results are not waited for any more
-  std::stop_source stop_source_;    // running tasks are asked to stop
+  // Beside the list one block, which a submitter takes without the lock.
+  alignas(arch::cache_line) std::atomic<void*> spare_{nullptr};
+
+  alignas(arch::cache_line) std::stop_source ending_source_;  // results are not waited for any more
+  std::stop_source stop_source_;                              // running tasks are asked to stop
   // Kept, because asking for one costs two atomic operations a task.
   const std::stop_token ending_token_ = ending_source_.get_token();
   const std::stop_token stop_token_ = stop_source_.get_token();
