@@ -4,40 +4,23 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
 #include <shared_mutex>
 #include <stop_token>
-#include <utility>
 #include <vector>
 
 #include <gofer/gofer.hpp>
-#include <gofer/testing.hpp>
 
-#include "arch/sanitizer.hpp"
+#include "support/explored.hpp"
 
 namespace {
 
 using namespace std::chrono_literals;
 
-/// How many schedules; GOFER_SCHEDULES asks for another number.
-std::size_t schedules() {
-  if (const char* wanted = std::getenv("GOFER_SCHEDULES")) return std::strtoull(wanted, nullptr, 10);
-#if defined(GOFER_TSAN) || defined(GOFER_ASAN)
-  return 500;
-#else
-  return 10'000;
-#endif
-}
-
-template <class F>
-void explored(F body) {
-  const auto report = gofer::testing::explore(std::move(body), {.schedules = schedules()});
-  EXPECT_TRUE(report.exhaustive || report.schedules == schedules());
-}
+using test::explored;
 
 TEST(MutexExplored, ExcludesAndLosesNoWakeUp) {
   explored([] {
@@ -405,44 +388,6 @@ TEST(AtomicValueExplored, NoUpdateIsLost) {
     for (int i = 0; i < 3; ++i) all.go([&] { value.update([](int& v) { ++v; }); });
     all.wait();
     EXPECT_EQ(*value.load(), 3);
-  });
-}
-
-TEST(WorkerPoolExplored, DrainAccountsForEveryTask) {
-  explored([] {
-    gofer::worker_pool<int, int> pool([](int i) { return i; }, {.min_workers = 2, .queue_capacity = 1});
-    gofer::wait_group submitter;
-    submitter.go([&] {
-      for (int i = 0; i < 3; ++i) pool.submit(i);
-      pool.drain();
-    });
-    int results = 0;
-    for (auto& r : pool.results()) results += r.ok() ? 1 : 0;
-    submitter.wait();
-    const auto s = pool.stats();
-    EXPECT_EQ(results, 3);
-    EXPECT_EQ(s.submitted, s.completed + s.failed + s.discarded + s.queued + s.busy);
-  });
-}
-
-TEST(WorkerPoolExplored, StopAccountsForEveryTask) {
-  explored([] {
-    gofer::worker_pool<int, int> pool([](int i) { return i; }, {.min_workers = 1, .queue_capacity = 4});
-    int accepted = 0;
-    gofer::wait_group all;
-    all.go([&] {
-      try {
-        for (int i = 0; i < 2; ++i) accepted += pool.try_submit(int{i}) ? 1 : 0;
-      } catch (const gofer::pool_stopped&) {
-      }
-    });
-    all.go([&] { pool.stop(); });
-    all.wait();
-    int results = 0;
-    for ([[maybe_unused]] auto& r : pool.results()) ++results;
-    EXPECT_EQ(results, accepted);
-    const auto s = pool.stats();
-    EXPECT_EQ(s.submitted, s.completed + s.failed + s.discarded + s.queued + s.busy);
   });
 }
 
