@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <shared_mutex>
+#include <stdexcept>
 #include <stop_token>
 #include <vector>
 
@@ -388,6 +389,202 @@ TEST(AtomicValueExplored, NoUpdateIsLost) {
     for (int i = 0; i < 3; ++i) all.go([&] { value.update([](int& v) { ++v; }); });
     all.wait();
     EXPECT_EQ(*value.load(), 3);
+  });
+}
+
+// Says in a place that outlives it whether it is there.
+struct marked {
+  explicit marked(bool* place) : there(place) { *there = true; }
+  marked(marked&& other) noexcept : there(std::exchange(other.there, nullptr)) {}
+  marked& operator=(marked&&) = delete;
+  ~marked() {
+    if (there != nullptr) *there = false;
+  }
+  bool* there;
+};
+
+TEST(AtomicValueExplored, AVersionIsThereAsLongAsASnapshotOfIt) {
+  explored([] {
+    bool there[3] = {};
+    {
+      gofer::atomic_value<marked> value{marked{&there[0]}};
+      gofer::wait_group all;
+      all.go([&] {
+        for (int i = 1; i < 3; ++i) value.store(marked{&there[i]});
+        gofer::hazard::collect();
+      });
+      for (int reader = 0; reader < 2; ++reader) {
+        all.go([&] {
+          const auto look = value.load();
+          EXPECT_TRUE(*look->there);
+          gofer::yield();
+          const auto copy = look;
+          EXPECT_TRUE(*copy->there);
+        });
+      }
+      all.wait();
+    }
+    gofer::hazard::collect();
+    EXPECT_FALSE(there[0] || there[1] || there[2]);
+  });
+}
+
+TEST(ChannelExplored, LivesAsLongAsItsHandles) {
+  explored([] {
+    auto sent = std::make_shared<int>(7);
+    const std::weak_ptr<int> value = sent;
+    {
+      gofer::chan<std::shared_ptr<int>> ch(1);
+      ch.send(std::move(sent));
+      for (int i = 0; i < 2; ++i) {
+        gofer::go([mine = ch] {
+          const gofer::receiver<std::shared_ptr<int>> copy = mine;
+          std::optional<std::shared_ptr<int>> out;
+          if (copy.try_receive(out) == gofer::chan_status::ok) {
+            EXPECT_EQ(**out, 7);
+          }
+        });
+      }
+    }
+    while (!value.expired()) gofer::yield();
+  });
+}
+
+TEST(RecursiveMutexExplored, ExcludesOthersUntilTheLastUnlock) {
+  explored([] {
+    gofer::recursive_mutex m;
+    int inside = 0;
+    gofer::wait_group all;
+    for (int i = 0; i < 2; ++i) {
+      all.go([&] {
+        const std::scoped_lock outer(m);
+        EXPECT_EQ(inside++, 0);
+        {
+          const std::scoped_lock inner(m);
+          gofer::yield();
+        }
+        gofer::yield();
+        EXPECT_EQ(--inside, 0);
+      });
+    }
+    all.wait();
+  });
+}
+
+TEST(TaskGroupExplored, TheFirstErrorStopsTheOthersAndIsRethrown) {
+  explored([] {
+    gofer::task_group group;
+    int stopped = 0;
+    group.go([&](const std::stop_token& stop) {
+      if (!gofer::sleep_for(1h, stop)) ++stopped;
+    });
+    group.go([] { throw std::runtime_error("first"); });
+    group.go([&](const std::stop_token& stop) {
+      if (!gofer::sleep_for(1h, stop)) ++stopped;
+    });
+    EXPECT_THROW(group.wait(), std::runtime_error);
+    EXPECT_EQ(stopped, 2);
+    EXPECT_TRUE(group.token().stop_requested());
+  });
+}
+
+TEST(TaskGroupExplored, KeepsToItsLimit) {
+  explored([] {
+    gofer::task_group group;
+    group.limit(1);
+    int running = 0;
+    for (int i = 0; i < 3; ++i) {
+      group.go([&] {
+        EXPECT_EQ(running++, 0);
+        gofer::yield();
+        --running;
+      });
+    }
+    EXPECT_TRUE(group.wait_all().empty());
+  });
+}
+
+TEST(TaskGroupExplored, AStopOfTheParentReachesEveryChild) {
+  explored([] {
+    gofer::task_group outer;
+    int stopped = 0;
+    outer.go([&](const std::stop_token& stop) {
+      gofer::task_group inner(stop);
+      for (int i = 0; i < 2; ++i) {
+        inner.go([&](const std::stop_token& of_inner) {
+          if (!gofer::sleep_for(1h, of_inner)) ++stopped;
+        });
+      }
+      inner.wait();
+    });
+    gofer::go([&outer, token = outer.token()] { outer.cancel(); });
+    outer.wait();
+    EXPECT_EQ(stopped, 2);
+    gofer::yield();
+  });
+}
+
+TEST(FutureExplored, GetsWhatTheFiberReturnsOrThrows) {
+  explored([] {
+    gofer::future<int> value = gofer::async([] {
+      gofer::yield();
+      return 7;
+    });
+    gofer::future<int> error = gofer::async([]() -> int { throw std::runtime_error("x"); });
+    EXPECT_THROW(error.get(), std::runtime_error);
+    EXPECT_EQ(value.get(), 7);
+  });
+}
+
+TEST(TimerExplored, FiresOrIsStopped) {
+  explored([] {
+    int fired = 0;
+    gofer::timer t(1ms, [&] { ++fired; });
+    gofer::wait_group all;
+    int stopped = 0;
+    for (int i = 0; i < 2; ++i) {
+      all.go([&] {
+        gofer::sleep_for(1ms);
+        stopped += t.stop() ? 1 : 0;
+      });
+    }
+    all.wait();
+    gofer::sleep_for(1ms);
+    EXPECT_EQ(fired + stopped, 1);
+  });
+}
+
+TEST(TickerExplored, TicksUntilItIsStopped) {
+  explored([] {
+    gofer::ticker t(1ms);
+    gofer::wait_group one;
+    int ticks = 0;
+    one.go([&] {
+      for (int i = 0; i < 3; ++i) ticks += t.ticks().receive().has_value() ? 1 : 0;
+    });
+    one.wait();
+    t.stop();
+    EXPECT_EQ(ticks, 3);
+  });
+}
+
+TEST(ContextExplored, IsDoneOnceWhateverComesFirst) {
+  explored([] {
+    auto parent = gofer::context::background().with_cancel();
+    const auto child = parent.with_timeout(1ms);
+    gofer::wait_group all;
+    all.go([&] {
+      gofer::sleep_for(1ms);
+      parent.cancel();
+    });
+    all.go([&] {
+      EXPECT_EQ(gofer::select(gofer::on_done(child)), 0U);
+      const auto cause = child.error();
+      EXPECT_TRUE(cause == std::errc::timed_out || cause == std::errc::operation_canceled);
+      gofer::sleep_for(2ms);
+      EXPECT_EQ(child.error(), cause);
+    });
+    all.wait();
   });
 }
 

@@ -13,7 +13,7 @@ namespace gofer::hazard {
 /// Says that one object must not be freed. Owned by a snapshot, not by a thread, so that a snapshot may be held across
 /// a wait and released elsewhere.
 struct alignas(arch::cache_line) slot {
-  std::atomic<const void*> protects{nullptr};
+  sched::atomic<const void*> protects{nullptr};
   slot* next_free = nullptr;  // in a thread's cache, or in the shared list
   slot* next_made = nullptr;  // all slots ever made
 };

@@ -66,7 +66,7 @@ class channel_base {
   sched::atomic<bool> closed_{false};    // written under the lock
 
  private:
-  std::atomic<std::size_t> handles_{1};
+  sched::atomic<std::size_t> handles_{1};
 };
 
 template <class T>

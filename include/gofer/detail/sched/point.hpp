@@ -13,7 +13,11 @@ enum observer : std::uint8_t {
 /// Those there are; 0 in a program at work.
 extern constinit std::atomic<std::uint8_t> observers;
 
+#if defined(GOFER_WITHOUT_POINTS)  // to measure what they cost
+constexpr bool observed() noexcept { return false; }
+#else
 inline bool observed() noexcept { return observers.load(std::memory_order_relaxed) != 0; }
+#endif
 
 /// The calling fiber has come to `operation` on `object`. In an exploration another fiber may run before this returns.
 /// `operation` is a literal, "chan::send". Not with a spin lock held.
