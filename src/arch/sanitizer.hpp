@@ -43,8 +43,10 @@ namespace gofer::arch {
 /// ever.
 #if defined(GOFER_TSAN)
 inline constexpr bool contexts_are_kept = true;
+inline constexpr bool signals_come_late = true;  // when the thread calls the system next
 #else
 inline constexpr bool contexts_are_kept = false;
+inline constexpr bool signals_come_late = false;
 #endif
 
 /// What the memory points to is in use: for LeakSanitizer, which does not look at the stacks of fibers.

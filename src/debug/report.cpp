@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "debug/running_stack.hpp"
+
 namespace gofer::debug {
 namespace {
 
@@ -138,7 +140,7 @@ void report::fiber(const sched::sighting& seen, const call_stack& frames) {
       *this << "\n";
     }
   }
-  stack(frames.all());
+  stack(frames.all(), seen.what != sched::sighting::state::running);
   *this << "\n";
 }
 
@@ -159,6 +161,7 @@ std::size_t report::everybody(sched::runtime& r) {
       if (seen.context != nullptr) frames = walk(seen.context);
     }
     if (seen.id == 0) return;  // it has just finished
+    if (seen.what == sched::sighting::state::running) frames = walk_running(seen);
     fiber(seen, frames);
     ++count;
   });

@@ -163,7 +163,7 @@ bool is_library(const place& where) noexcept {
       if (head.substr(at + 1).starts_with(ours) && head.substr(0, at).find('<') == std::string_view::npos) return true;
     }
   }
-  return where.file.find("/include/gofer/") != std::string::npos;
+  return where.file.starts_with("include/gofer/") || where.file.find("/include/gofer/") != std::string::npos;
 }
 
 }  // namespace gofer::debug

@@ -17,6 +17,13 @@ std::chrono::milliseconds since(runtime& r, std::uint32_t then) noexcept {
   return static_cast<std::int32_t>(ticks) < 0 ? std::chrono::milliseconds(0) : ticks * runtime::clock_unit;
 }
 
+int thread_of(const fiber& f) noexcept {
+  for (const thread* t = first_thread(); t != nullptr; t = t->next_made) {
+    if (t->running.get() == &f) return t->kernel_thread.load(std::memory_order_relaxed);
+  }
+  return 0;
+}
+
 void describe(const fiber& f, sighting& seen) noexcept {
   seen.id = f.id.load(std::memory_order_acquire);
   seen.started_at = f.started_at.get();
@@ -35,6 +42,7 @@ inspection::inspection(runtime& r, const fiber& f) noexcept : runtime_(r) {
   describe(f, seen);
   if (on_thread) {
     seen.what = sighting::state::running;
+    seen.kernel_thread = thread_of(f);
   } else if (seen.reason == nullptr) {
     seen.what = sighting::state::runnable;
   } else {

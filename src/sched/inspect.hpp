@@ -27,6 +27,7 @@ struct sighting {
   const void* started_at = nullptr;
   std::size_t stack_size = 0;
   const void* context = nullptr;  // waiting, a fiber: its saved context; it stays where it is while it is looked at
+  int kernel_thread = 0;          // running: the kernel's number of its thread, or 0
 
   std::string_view name() const noexcept { return {name_text.data(), name_length}; }
 };

@@ -1,5 +1,7 @@
 #include "sched/thread.hpp"
 
+#include <unistd.h>
+
 #include <atomic>
 #include <mutex>
 #include <vector>
@@ -47,6 +49,7 @@ struct return_at_exit {
     if (record == nullptr) return;
     current.store(nullptr, std::memory_order_relaxed);
     index_here.store(no_index, std::memory_order_relaxed);
+    record->kernel_thread.store(0, std::memory_order_relaxed);
     auto& all = registry();
     const std::scoped_lock hold(all.lock);
     all.free.push_back(record);
@@ -72,6 +75,7 @@ thread& register_thread() noexcept {
   }
   record->exceptions.set(arch::thread_exception_state());
   record->of_runtime = false;
+  record->kernel_thread.store(gettid(), std::memory_order_relaxed);
   record->sanitized = {};
   record->sanitized.adopt_thread();
   at_exit.record = record;

@@ -37,6 +37,7 @@ struct thread {
   owned<arch::exception_state*> exceptions;  // this thread's slot
   owned<explorer*> explores;                 // who decides here which fiber runs, in an exploration
   bool of_runtime = false;                   // a worker, or the monitor
+  std::atomic<int> kernel_thread{0};         // its number there; 0: it has ended
   parker sleep;
 
   // Of plain threads that wait:

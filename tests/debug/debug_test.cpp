@@ -65,6 +65,12 @@ TEST(Dump, SaysThatThereAreNoFibers) {
   asm volatile("");  // no tail call
 }
 
+[[gnu::noinline]] void compute_here(const std::atomic<bool>& stop) {
+  while (!stop) {
+  }
+  asm volatile("");  // no tail call
+}
+
 TEST(Dump, ShowsWhatFibersDo) {
   gofer::latch gate(1);
   std::latch computing(1);
@@ -77,8 +83,7 @@ TEST(Dump, ShowsWhatFibersDo) {
   all.go([&] {
     gofer::this_fiber::set_name("computes");
     computing.count_down();
-    while (!stop) {
-    }
+    compute_here(stop);
   });
   computing.wait();
   wait_until([] { return gofer::stats().parked >= 1; });
@@ -89,13 +94,43 @@ TEST(Dump, ShowsWhatFibersDo) {
   EXPECT_THAT(seen, HasSubstr("gofer: 2 fibers"));
   if (gofer::debug::can_walk_stacks()) {
     EXPECT_THAT(seen, HasSubstr("wait_here"));
+    if (!gofer::arch::signals_come_late) {
+      EXPECT_THAT(seen, HasSubstr("compute_here"));
+    }
   }
   stop = true;
   gate.count_down();
   all.wait();
 }
 
-// Fibers are woken, start and finish all the time while they are looked at.
+// A handler of the program's own is left alone, and so are threads that have the signal blocked.
+TEST(Dump, DoesWithoutTheStacksOfThoseThatRunIfNeedBe) {
+  std::atomic<bool> stop{false};
+  std::latch computing(1);
+  gofer::go([&] {
+    sigset_t urgent;
+    sigemptyset(&urgent);
+    sigaddset(&urgent, SIGURG);
+    pthread_sigmask(SIG_BLOCK, &urgent, nullptr);
+    computing.count_down();
+    compute_here(stop);
+    pthread_sigmask(SIG_UNBLOCK, &urgent, nullptr);
+    stop = false;
+  });
+  computing.wait();
+  const auto seen = [] { return written([](int fd) { gofer::debug::dump(fd); }); };
+  EXPECT_THAT(seen(), ContainsRegex("fiber [0-9]+ running.*\n\n"));
+  struct sigaction before{};
+  struct sigaction own{};
+  own.sa_handler = [](int) { std::abort(); };
+  sigaction(SIGURG, &own, &before);
+  EXPECT_THAT(seen(), ContainsRegex("fiber [0-9]+ running.*\n\n"));
+  sigaction(SIGURG, &before, nullptr);  // before the signal that is pending there
+  stop = true;
+  wait_until([&] { return !stop; });
+}
+
+// Fibers run, are woken, start and finish all the time while they are looked at.
 TEST(DumpStress, OfFibersThatComeAndGo) {
   std::atomic<bool> stop{false};
   gofer::wait_group all;
