@@ -46,10 +46,11 @@ double resident_bytes() {
   return static_cast<double>(resident) * 4096;
 }
 
-void a_million_parked(benchmark::State& state) {
+/// Starts a million fibers, and calls f() when all wait.
+template <class F>
+void with_a_million_parked(benchmark::State& state, F&& f) {
   constexpr int count = 1'000'000;
   for (auto _ : state) {
-    const double before = resident_bytes();
     gofer::run([&] {
       gofer::latch go_on(1);
       gofer::latch parked(count);
@@ -61,13 +62,26 @@ void a_million_parked(benchmark::State& state) {
         });
       }
       parked.wait();
-      state.counters["bytes"] = (resident_bytes() - before) / count;
+      f();
       go_on.count_down();
       fibers.wait();
     });
   }
 }
+
+void a_million_parked(benchmark::State& state) {
+  const double before = resident_bytes();
+  with_a_million_parked(state, [&] { state.counters["bytes"] = (resident_bytes() - before) / 1e6; });
+}
 BENCHMARK(a_million_parked)->Name("a million parked")->Iterations(1)->UseRealTime();
+
+void a_million_started(benchmark::State& state) {
+  const auto before = std::chrono::steady_clock::now();
+  with_a_million_parked(state, [&] {
+    state.counters["s"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
+  });
+}
+BENCHMARK(a_million_started)->Name("a million started, until all wait")->Iterations(1)->UseRealTime();
 
 double cpu_seconds() {
   rusage used{};

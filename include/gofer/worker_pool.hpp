@@ -81,7 +81,7 @@ class result_sink {
 
  private:
   void send(task_result<R>& result, const std::stop_token& ending) {
-    if (send_or_keep(result, ending.stop_requested())) return;
+    if (send_or_keep(result, false)) return;
     if (!channel_.send(std::move(result), ending)) keep(result);
   }
 
@@ -146,7 +146,7 @@ class typed_job final : public job {
     }
   }
 
-  void settle(std::exception_ptr error, const std::stop_token& ending) noexcept override {
+  void* settle(std::exception_ptr& error, const std::stop_token& ending) noexcept override {
     if constexpr (!std::is_void_v<R>) {
       task_result<R> result{.id = id, .attempts = attempts, .waited = waited, .ran = ran};
       if (error != nullptr) {
@@ -156,9 +156,10 @@ class typed_job final : public job {
       }
       work_.sink.put(result, ending);
     }
+    return destroy();
   }
 
-  void* destroy() noexcept override {
+  void* destroy() noexcept final {
     if constexpr (reusable) {
       this->~typed_job();
       return this;
@@ -199,16 +200,20 @@ class callable_job final : public job {
     }
   }
 
-  void settle(std::exception_ptr error, const std::stop_token& /*ending*/) noexcept override {
+  void* settle(std::exception_ptr& error, const std::stop_token& /*ending*/) noexcept override {
     f_.reset();  // what the callable holds is gone when its result is there
-    if (error != nullptr) return shared->fail(std::move(error));
-    shared->run([&]() -> R {
-      if constexpr (std::is_reference_v<R>) {
-        return static_cast<R>(**returned_);
-      } else if constexpr (!std::is_void_v<R>) {
-        return std::move(*returned_);
-      }
-    });
+    if (error != nullptr) {
+      shared->fail(std::move(error));
+    } else {
+      shared->run([&]() -> R {
+        if constexpr (std::is_reference_v<R>) {
+          return static_cast<R>(**returned_);
+        } else if constexpr (!std::is_void_v<R>) {
+          return std::move(*returned_);
+        }
+      });
+    }
+    return destroy();
   }
 
   void* destroy() noexcept override {

@@ -46,7 +46,7 @@ std::string message_of(const std::exception_ptr& error) {
 
 struct pool_core::idle_worker : sync::wait_node {
   using wait_node::wait_node;
-  job_ptr given;  // null when it was called: to look again
+  job* given = nullptr;  // none when it was called: to look again
 };
 
 struct pool_core::waiting_submitter : sync::wait_node {
@@ -62,9 +62,6 @@ struct pool_core::waiting_for_quiet : sync::wait_node {
 /// What there is to count of a run.
 struct pool_core::run_outcome {
   enum { completed, failed, delayed } what = completed;
-  bool timed = false;
-  std::chrono::nanoseconds waited{0};
-  std::chrono::nanoseconds ran{0};
   void* memory = nullptr;  // of the job that is gone
 };
 
@@ -107,12 +104,18 @@ void pool_core::check_outside(const char* operation) const {
                          " was called in a task of the same pool, and would wait for that task");
 }
 
+/// With the lock: the id of a job that is accepted.
+inline std::uint64_t pool_core::number(job& j) noexcept {
+  const std::uint64_t id = ++counted_.submitted;
+  j.id = id;
+  j.timed = options_.timed || id % sampled == 0;
+  if (j.timed) j.accepted = sched::now();
+  return id;
+}
+
 /// With the lock: gives the job an id, and to a worker that has nothing to do, or into the queue.
 std::uint64_t pool_core::accept(job_ptr j, sync::claimed_list& called) {
-  const std::uint64_t id = ++counted_.submitted;
-  j->id = id;
-  j->timed = options_.timed || id % sampled == 0;
-  if (j->timed) j->accepted = sched::now();
+  const std::uint64_t id = number(*j);
   if (!give(j, called)) queue_.push_back(std::move(j));
   return id;
 }
@@ -121,7 +124,7 @@ std::uint64_t pool_core::accept(job_ptr j, sync::claimed_list& called) {
 bool pool_core::give(job_ptr& j, sync::claimed_list& called) {
   while (sync::wait_node* first = idle_.pop_front()) {
     if (!first->who->claim(sched::waiter::woken)) continue;  // it gave up
-    static_cast<idle_worker*>(first)->given = std::move(j);
+    static_cast<idle_worker*>(first)->given = j.release();
     called.push(*first);
     ++taken_;
     ++running_;
@@ -144,7 +147,7 @@ void pool_core::let_in_submitters(sync::claimed_list& called) {
 /// Gives the lock back, wakes whom the caller called while it had it, and starts the scaler if there is something for
 /// it.
 void pool_core::done_with(lock& hold, sync::claimed_list& called) {
-  if (!wants_scaler()) [[likely]] {
+  if (!may_grow() || ending_ || queue_.empty()) [[likely]] {
     hold.unlock();
     return called.wake();
   }
@@ -178,16 +181,25 @@ bool pool_core::wait_for_room(lock& hold, job_ptr& j, const sched::wait_limit& l
 
 std::uint64_t pool_core::submit(job_ptr& j) {
   sched::point("worker_pool::submit", this);
-  sync::claimed_list called;
   lock hold(lock_);
+  if (queue_.size() >= options_.queue_capacity || ending_ || !idle_.empty() || may_grow()) [[unlikely]]
+    return submit_otherwise(hold, j);
+  const std::uint64_t id = number(*j);
+  queue_.push_back(std::move(j));
+  if (free_ != nullptr && spare_.load(std::memory_order_relaxed) == nullptr) {  // for the next
+    spare_.store(std::exchange(free_, *static_cast<void**>(free_)), std::memory_order_release);
+    --free_count_;
+  }
+  return id;
+}
+
+/// Where somebody has to be woken, or the queue is full.
+std::uint64_t pool_core::submit_otherwise(lock& hold, job_ptr& j) {
+  sync::claimed_list called;
   if (ending_) refuse(hold);
   std::uint64_t id = 0;
   if (queue_.size() < options_.queue_capacity) {
     id = accept(std::move(j), called);
-    if (free_ != nullptr && spare_.load(std::memory_order_relaxed) == nullptr) {  // for the next
-      spare_.store(std::exchange(free_, *static_cast<void**>(free_)), std::memory_order_release);
-      --free_count_;
-    }
     done_with(hold, called);
     return id;
   }
@@ -204,7 +216,7 @@ std::uint64_t pool_core::submit(job_ptr& j) {
     }
     case overflow::discard_oldest: {
       job_list oldest;
-      oldest.push_back(queue_.pop_front());
+      oldest.push_back(job_ptr(queue_.pop_front()));
       ++running_;  // until it is settled
       id = accept(std::move(j), called);
       done_with(hold, called);
@@ -215,7 +227,7 @@ std::uint64_t pool_core::submit(job_ptr& j) {
       id = j->id = ++counted_.submitted;
       ++running_;
       hold.unlock();
-      const run_outcome outcome = run(std::move(j));
+      const run_outcome outcome = run(j.release());
       hold.lock();
       void* surplus = account(hold, outcome);
       hold.unlock();
@@ -268,11 +280,11 @@ void pool_core::report_scale(std::size_t before, std::size_t after) {
 /// The life of a worker.
 void pool_core::work(std::size_t number) {
   identity() = {.pool = this, .number = number};
-  lock hold(lock_);
   void* surplus = nullptr;
-  while (job_ptr j = next_job(hold)) {
+  lock hold(lock_);
+  while (job* j = next_job(hold)) {
     ::operator delete(surplus);
-    const run_outcome outcome = run(std::move(j));
+    const run_outcome outcome = run(j);
     sched::point("worker_pool: a task is done", this);
     hold.lock();
     surplus = account(hold, outcome);
@@ -289,12 +301,23 @@ void pool_core::work(std::size_t number) {
 }
 
 /// Called with the lock: the next job, without the lock; or, with it, null, when the worker is to go.
-job_ptr pool_core::next_job(lock& hold) {
+inline job* pool_core::next_job(lock& hold) {
+  if (queue_.empty() || !submitters_.empty() || workers_ != max_workers_) [[unlikely]]
+    return next_job_otherwise(hold);
+  job* j = queue_.pop_front();
+  ++taken_;
+  ++running_;
+  hold.unlock();
+  return j;
+}
+
+/// Where somebody has to be woken, there is nothing to do, or the number of workers changes.
+job* pool_core::next_job_otherwise(lock& hold) {
   for (;;) {
     if (workers_ > max_workers_ && !ending_) return nullptr;  // resized
     if (!queue_.empty()) {
       sync::claimed_list called;
-      job_ptr j = queue_.pop_front();
+      job* j = queue_.pop_front();
       ++taken_;
       ++running_;
       let_in_submitters(called);
@@ -311,7 +334,7 @@ job_ptr pool_core::next_job(lock& hold) {
     idle_.push_front(me);  // the one that came last is the warmest, and those that are not needed get to their timeout
     hold.unlock();
     const bool called = self.wait() == sched::waiter::woken;
-    if (me.given != nullptr) return std::move(me.given);
+    if (me.given != nullptr) return me.given;
     hold.lock();
     if (called) continue;
     idle_.remove(me);
@@ -319,9 +342,31 @@ job_ptr pool_core::next_job(lock& hold) {
   }
 }
 
-std::exception_ptr pool_core::attempt(job& j) {
+/// Runs a job that was taken and counted as running, and settles it, or has it tried again later. Without the lock.
+inline pool_core::run_outcome pool_core::run(job* j) {
+  std::exception_ptr error = attempt(*j);
+  if (error == nullptr) [[likely]] {
+    if (j->timed) sample(*j);
+    return {.what = run_outcome::completed, .memory = j->settle(error, ending_token_)};
+  }
+  if (j->attempts < options_.max_attempts && !stop_source_.stop_requested() && retry_later(j)) {
+    return {.what = run_outcome::delayed};
+  }
+  if (j->timed) sample(*j);
+  return {.what = run_outcome::failed, .memory = j->settle(error, ending_token_)};
+}
+
+inline std::exception_ptr pool_core::attempt(job& j) {
   ++j.attempts;
-  const sched::time_point begin = j.timed ? sched::now() : sched::time_point();
+  if (j.timed || options_.task_timeout.count() != 0) [[unlikely]]
+    return attempt_timed(j);
+  return j.attempt(stop_token_);
+}
+
+/// An attempt that is timed, or limited in time.
+std::exception_ptr pool_core::attempt_timed(job& j) {
+  const sched::time_point begin = sched::now();
+  if (j.attempts == 1 && j.accepted != sched::time_point()) j.waited = begin - j.accepted;
   std::exception_ptr error;
   if (options_.task_timeout.count() == 0) {
     error = j.attempt(stop_token_);
@@ -336,40 +381,28 @@ std::exception_ptr pool_core::attempt(job& j) {
   return error;
 }
 
-/// Runs a job that was taken and counted as running, and settles it, or has it tried again later. Without the lock.
-pool_core::run_outcome pool_core::run(job_ptr j) {
-  const bool first = j->attempts == 0;
-  if (j->timed && first && j->accepted != sched::time_point()) j->waited = sched::now() - j->accepted;
-  std::exception_ptr error = attempt(*j);
-  if (error != nullptr && j->attempts < options_.max_attempts && !stop_source_.stop_requested() && retry_later(j)) {
-    return {.what = run_outcome::delayed};
-  }
-  run_outcome outcome{.what = error != nullptr ? run_outcome::failed : run_outcome::completed,
-                      .timed = j->timed,
-                      .waited = j->waited,
-                      .ran = j->ran};
-  j->settle(std::move(error), ending_token_);
-  outcome.memory = j.release()->destroy();
-  return outcome;
+/// For the percentiles.
+void pool_core::sample(const job& j) {
+  const lock hold(lock_);
+  waiting_.add(j.waited);
+  running_time_.add(j.ran);
 }
 
 /// Counts what became of a job that ran. Keeps the lock, but for telling those who wait for the pool to be quiet.
 /// Returns memory that is to be freed without the lock.
-void* pool_core::account(lock& hold, const run_outcome& outcome) {
-  if (outcome.what == run_outcome::delayed) return nullptr;  // counted already
+inline void* pool_core::account(lock& hold, run_outcome outcome) {
+  if (outcome.what == run_outcome::delayed) [[unlikely]]
+    return nullptr;  // counted already
   --running_;
   ++(outcome.what == run_outcome::failed ? counted_.failed : counted_.completed);
-  if (outcome.timed) {
-    waiting_.add(outcome.waited);
-    running_time_.add(outcome.ran);
-  }
   void* surplus = outcome.memory;
   if (surplus != nullptr && free_count_ < most_free) {
     *static_cast<void**>(surplus) = std::exchange(free_, surplus);
     ++free_count_;
     surplus = nullptr;
   }
-  if (unsettled() == 0) settled(hold);
+  if (unsettled() == 0) [[unlikely]]
+    settled(hold);
   return surplus;
 }
 
@@ -399,20 +432,17 @@ std::chrono::nanoseconds pool_core::backoff_before(unsigned attempt) noexcept {
 }
 
 /// False: there is no memory for the fiber that would wait.
-bool pool_core::retry_later(job_ptr& j) {
+bool pool_core::retry_later(job* j) {
   {
     const lock hold(lock_);
     --running_;
     ++delayed_;
     ++counted_.retried;
   }
-  job* const failed = j.release();
   try {
-    go(go_options{.name = options_.name + "/retry"},
-       [self = shared_from_this(), failed] { self->retry(job_ptr(failed)); });
+    go(go_options{.name = options_.name + "/retry"}, [self = shared_from_this(), j] { self->retry(job_ptr(j)); });
     return true;
   } catch (...) {
-    j.reset(failed);
     const lock hold(lock_);
     ++running_;
     --delayed_;
@@ -433,19 +463,13 @@ void pool_core::retry(job_ptr j) {
     done_with(hold, called);
     return;
   }
-  j->settle(
-      std::make_exception_ptr(task_discarded("worker_pool \"" + options_.name + "\": stopped before the next attempt")),
-      ending_token_);
-  j.reset();
+  auto error =
+      std::make_exception_ptr(task_discarded("worker_pool \"" + options_.name + "\": stopped before the next attempt"));
+  ::operator delete(j.release()->settle(error, ending_token_));
   hold.lock();
   --delayed_;
   ++counted_.discarded;
   if (unsettled() == 0) settled(hold);
-}
-
-/// With the lock: whether there is a queue that the workers may not keep up with, and nobody to see to that.
-bool pool_core::wants_scaler() const noexcept {
-  return workers_ < max_workers_ && !scaling_ && !ending_ && !queue_.empty();
 }
 
 /// Adds workers while the queue is longer than what they take in an interval; ends when they keep up.
@@ -536,8 +560,8 @@ void pool_core::stop() {
 void pool_core::discard(job_list dropped, const char* why) {
   const auto error = std::make_exception_ptr(task_discarded("worker_pool \"" + options_.name + "\": " + why));
   while (!dropped.empty()) {
-    const job_ptr j = dropped.pop_front();
-    j->settle(error, ending_token_);
+    std::exception_ptr same = error;
+    ::operator delete(dropped.pop_front()->settle(same, ending_token_));
     lock hold(lock_);
     --running_;
     ++counted_.discarded;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -66,7 +67,7 @@ class channel_base {
   sched::atomic<bool> closed_{false};    // written under the lock
 
  private:
-  sched::atomic<std::size_t> handles_{1};
+  std::atomic<std::size_t> handles_{1};  // no point of explorations: they would be about little else
 };
 
 template <class T>

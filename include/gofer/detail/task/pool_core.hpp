@@ -123,9 +123,9 @@ class job {
 
   /// Runs the task once, and keeps what it returns. Returns what it threw.
   virtual std::exception_ptr attempt(const std::stop_token& stop) noexcept = 0;
-  /// Says what became of the task: what the last attempt returned, or this error. Once. May wait for room; does so no
-  /// longer once `ending` is requested.
-  virtual void settle(std::exception_ptr error, const std::stop_token& ending) noexcept = 0;
+  /// Says what became of the task: what the last attempt returned, or this error. May wait for room; does so no longer
+  /// once `ending` is requested. Ends this object, and returns what destroy does.
+  virtual void* settle(std::exception_ptr& error, const std::stop_token& ending) noexcept = 0;
   /// Ends this object. Returns its memory, from operator new, for another job of its pool, or null.
   virtual void* destroy() noexcept = 0;
 
@@ -154,7 +154,7 @@ class job_list {
       : first_(std::exchange(other.first_, nullptr)), last_(other.last_), size_(std::exchange(other.size_, 0)) {}
   job_list& operator=(job_list&&) = delete;
   ~job_list() {
-    while (!empty()) pop_front();
+    while (!empty()) job_disposer()(pop_front());
   }
 
   bool empty() const noexcept { return first_ == nullptr; }
@@ -174,9 +174,10 @@ class job_list {
     first_ = j;
     ++size_;
   }
-  job_ptr pop_front() noexcept {
-    job_ptr j(first_);
-    first_ = first_->next;
+  /// The caller's from now on.
+  job* pop_front() noexcept {
+    job* j = first_;
+    first_ = j->next;
     --size_;
     return j;
   }
@@ -221,6 +222,8 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   struct waiting_for_quiet;
   struct run_outcome;
 
+  std::uint64_t submit_otherwise(lock& hold, job_ptr& j);
+  std::uint64_t number(job& j) noexcept;
   std::uint64_t accept(job_ptr j, sync::claimed_list& called);
   bool give(job_ptr& j, sync::claimed_list& called);
   bool wait_for_room(lock& hold, job_ptr& j, const sched::wait_limit& limit, std::uint64_t& id);
@@ -233,15 +236,18 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   void discard(job_list dropped, const char* why);
   void add_worker(lock& hold, bool growth);
   void work(std::size_t number);
-  job_ptr next_job(lock& hold);
-  run_outcome run(job_ptr j);
+  job* next_job(lock& hold);
+  job* next_job_otherwise(lock& hold);
+  run_outcome run(job* j);
   std::exception_ptr attempt(job& j);
-  void* account(lock& hold, const run_outcome& outcome);
-  bool retry_later(job_ptr& j);
+  std::exception_ptr attempt_timed(job& j);
+  void sample(const job& j);
+  void* account(lock& hold, run_outcome outcome);
+  bool retry_later(job* j);
   void retry(job_ptr j);
   std::chrono::nanoseconds backoff_before(unsigned attempt) noexcept;
   void scale();
-  bool wants_scaler() const noexcept;
+  bool may_grow() const noexcept { return workers_ < max_workers_ && !scaling_; }
   void report_scale(std::size_t before, std::size_t after);
   bool wait_until_quiet(lock& hold, const char* reason, bool workers_too, const sched::wait_limit& limit);
   std::size_t unsettled() const noexcept { return queue_.size() + delayed_ + running_; }
