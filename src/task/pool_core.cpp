@@ -120,12 +120,15 @@ std::uint64_t pool_core::accept(job_ptr j, sync::claimed_list& called) {
   return id;
 }
 
-/// With the lock: gives the job to a worker that has nothing to do. False: there is none.
+/// With the lock: gives the job to a worker that has nothing to do. False: there is none, or one is being called. They
+/// are called one after another, each by the one before: of short tasks one may do all before a second is there.
 bool pool_core::give(job_ptr& j, sync::claimed_list& called) {
+  if (calling_) return false;
   while (sync::wait_node* first = idle_.pop_front()) {
     if (!first->who->claim(sched::waiter::woken)) continue;  // it gave up
     static_cast<idle_worker*>(first)->given = j.release();
     called.push(*first);
+    calling_ = true;
     ++taken_;
     ++running_;
     return true;
@@ -182,7 +185,8 @@ bool pool_core::wait_for_room(lock& hold, job_ptr& j, const sched::wait_limit& l
 std::uint64_t pool_core::submit(job_ptr& j) {
   sched::point("worker_pool::submit", this);
   lock hold(lock_);
-  if (queue_.size() >= options_.queue_capacity || ending_ || !idle_.empty() || may_grow()) [[unlikely]]
+  const bool calls = !idle_.empty() && !calling_;
+  if (queue_.size() >= options_.queue_capacity || ending_ || calls || may_grow()) [[unlikely]]
     return submit_otherwise(hold, j);
   const std::uint64_t id = number(*j);
   queue_.push_back(std::move(j));
@@ -311,6 +315,20 @@ inline job* pool_core::next_job(lock& hold) {
   return j;
 }
 
+/// By a worker that was called, with the lock, which it gives back: calls the next for what is in the queue.
+void pool_core::call_next(lock& hold) {
+  sync::claimed_list called;
+  if (!queue_.empty() && !idle_.empty()) {
+    job_ptr j(queue_.pop_front());
+    if (give(j, called)) {
+      let_in_submitters(called);
+    } else {
+      queue_.push_front(std::move(j));
+    }
+  }
+  done_with(hold, called);
+}
+
 /// Where somebody has to be woken, there is nothing to do, or the number of workers changes.
 job* pool_core::next_job_otherwise(lock& hold) {
   for (;;) {
@@ -334,8 +352,12 @@ job* pool_core::next_job_otherwise(lock& hold) {
     idle_.push_front(me);  // the one that came last is the warmest, and those that are not needed get to their timeout
     hold.unlock();
     const bool called = self.wait() == sched::waiter::woken;
-    if (me.given != nullptr) return me.given;
     hold.lock();
+    if (me.given != nullptr) {
+      calling_ = false;
+      call_next(hold);
+      return me.given;
+    }
     if (called) continue;
     idle_.remove(me);
     if (queue_.empty() && !ending_ && workers_ > min_workers_) return nullptr;

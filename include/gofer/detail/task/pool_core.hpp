@@ -238,6 +238,7 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   void work(std::size_t number);
   job* next_job(lock& hold);
   job* next_job_otherwise(lock& hold);
+  void call_next(lock& hold);
   run_outcome run(job* j);
   std::exception_ptr attempt(job& j);
   std::exception_ptr attempt_timed(job& j);
@@ -261,8 +262,9 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   bool ending_ = false;
   bool closed_ = false;
   bool scaling_ = false;  // the scaler runs
+  bool calling_ = false;  // a worker has been given a job, and has yet to begin
   job_list queue_;
-  sync::wait_list idle_;        // workers; not empty only while the queue is
+  sync::wait_list idle_;        // workers; beside a queue only while one is being called
   sync::wait_list submitters_;  // not empty only while the queue is full
   void* free_ = nullptr;        // a list of memory of jobs that are gone
   std::size_t free_count_ = 0;
