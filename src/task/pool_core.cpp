@@ -25,9 +25,6 @@ worker_identity& identity() {
 /// One task in so many is timed in a pool that is not `timed`.
 constexpr std::uint64_t sampled = 64;
 
-/// How many blocks of memory a pool keeps for jobs to come.
-constexpr std::size_t most_free = 256;
-
 }  // namespace
 
 std::size_t this_worker::number() noexcept { return identity().number; }
@@ -83,7 +80,7 @@ pool_core::pool_core(worker_pool_options options, std::function<void()> close)
 
 pool_core::~pool_core() {
   ::operator delete(spare_.load(std::memory_order_acquire));
-  while (free_ != nullptr) ::operator delete(std::exchange(free_, *static_cast<void**>(free_)));
+  while (free_count_ != 0) ::operator delete(free_[--free_count_]);
 }
 
 void pool_core::start() {
@@ -106,7 +103,7 @@ void pool_core::check_outside(const char* operation) const {
 
 /// With the lock: the id of a job that is accepted.
 inline std::uint64_t pool_core::number(job& j) noexcept {
-  const std::uint64_t id = ++counted_.submitted;
+  const std::uint64_t id = ++submitted_;
   j.id = id;
   j.timed = options_.timed || id % sampled == 0;
   if (j.timed) j.accepted = sched::now();
@@ -129,8 +126,6 @@ bool pool_core::give(job_ptr& j, sync::claimed_list& called) {
     static_cast<idle_worker*>(first)->given = j.release();
     called.push(*first);
     calling_ = true;
-    ++taken_;
-    ++running_;
     return true;
   }
   return false;
@@ -190,9 +185,8 @@ std::uint64_t pool_core::submit(job_ptr& j) {
     return submit_otherwise(hold, j);
   const std::uint64_t id = number(*j);
   queue_.push_back(std::move(j));
-  if (free_ != nullptr && spare_.load(std::memory_order_relaxed) == nullptr) {  // for the next
-    spare_.store(std::exchange(free_, *static_cast<void**>(free_)), std::memory_order_release);
-    --free_count_;
+  if (free_count_ != 0 && spare_.load(std::memory_order_relaxed) == nullptr) {  // for the next
+    spare_.store(free_[--free_count_], std::memory_order_release);
   }
   return id;
 }
@@ -221,15 +215,13 @@ std::uint64_t pool_core::submit_otherwise(lock& hold, job_ptr& j) {
     case overflow::discard_oldest: {
       job_list oldest;
       oldest.push_back(job_ptr(queue_.pop_front()));
-      ++running_;  // until it is settled
       id = accept(std::move(j), called);
       done_with(hold, called);
       discard(std::move(oldest), "discarded for a newer task");
       break;
     }
     case overflow::caller_runs: {
-      id = j->id = ++counted_.submitted;
-      ++running_;
+      id = j->id = ++submitted_;
       hold.unlock();
       const run_outcome outcome = run(j.release());
       hold.lock();
@@ -309,8 +301,6 @@ inline job* pool_core::next_job(lock& hold) {
   if (queue_.empty() || !submitters_.empty() || workers_ != max_workers_) [[unlikely]]
     return next_job_otherwise(hold);
   job* j = queue_.pop_front();
-  ++taken_;
-  ++running_;
   hold.unlock();
   return j;
 }
@@ -336,8 +326,6 @@ job* pool_core::next_job_otherwise(lock& hold) {
     if (!queue_.empty()) {
       sync::claimed_list called;
       job* j = queue_.pop_front();
-      ++taken_;
-      ++running_;
       let_in_submitters(called);
       done_with(hold, called);
       return j;
@@ -364,7 +352,7 @@ job* pool_core::next_job_otherwise(lock& hold) {
   }
 }
 
-/// Runs a job that was taken and counted as running, and settles it, or has it tried again later. Without the lock.
+/// Runs a job that was taken, and settles it, or has it tried again later. Without the lock.
 inline pool_core::run_outcome pool_core::run(job* j) {
   std::exception_ptr error = attempt(*j);
   if (error == nullptr) [[likely]] {
@@ -415,14 +403,10 @@ void pool_core::sample(const job& j) {
 inline void* pool_core::account(lock& hold, run_outcome outcome) {
   if (outcome.what == run_outcome::delayed) [[unlikely]]
     return nullptr;  // counted already
-  --running_;
-  ++(outcome.what == run_outcome::failed ? counted_.failed : counted_.completed);
+  ++settled_;
+  if (outcome.what == run_outcome::failed) ++counted_.failed;
   void* surplus = outcome.memory;
-  if (surplus != nullptr && free_count_ < most_free) {
-    *static_cast<void**>(surplus) = std::exchange(free_, surplus);
-    ++free_count_;
-    surplus = nullptr;
-  }
+  if (surplus != nullptr && free_count_ < free_.size()) free_[free_count_++] = std::exchange(surplus, nullptr);
   if (unsettled() == 0) [[unlikely]]
     settled(hold);
   return surplus;
@@ -457,7 +441,6 @@ std::chrono::nanoseconds pool_core::backoff_before(unsigned attempt) noexcept {
 bool pool_core::retry_later(job* j) {
   {
     const lock hold(lock_);
-    --running_;
     ++delayed_;
     ++counted_.retried;
   }
@@ -466,7 +449,6 @@ bool pool_core::retry_later(job* j) {
     return true;
   } catch (...) {
     const lock hold(lock_);
-    ++running_;
     --delayed_;
     --counted_.retried;
     return false;
@@ -490,6 +472,7 @@ void pool_core::retry(job_ptr j) {
   ::operator delete(j.release()->settle(error, ending_token_));
   hold.lock();
   --delayed_;
+  ++settled_;
   ++counted_.discarded;
   if (unsettled() == 0) settled(hold);
 }
@@ -498,11 +481,11 @@ void pool_core::retry(job_ptr j) {
 void pool_core::scale() {
   lock hold(lock_);
   while (!ending_ && !queue_.empty() && workers_ < max_workers_) {
-    const std::uint64_t taken_before = taken_;
+    const auto taken_before = taken();
     hold.unlock();
     sleep_for(options_.scale_interval, ending_token_);
     hold.lock();
-    if (ending_ || workers_ >= max_workers_ || queue_.size() <= taken_ - taken_before) continue;
+    if (ending_ || workers_ >= max_workers_ || std::ssize(queue_) <= taken() - taken_before) continue;
     add_worker(hold, true);
   }
   scaling_ = false;
@@ -564,7 +547,6 @@ void pool_core::stop() {
   begin_ending(called);
   // Taken before anything is asked to stop: a worker that stops early must not begin one of these.
   job_list dropped(std::move(queue_));
-  running_ += dropped.size();  // until they are settled
   hold.unlock();
   called.wake();
   ending_source_.request_stop();
@@ -578,14 +560,14 @@ void pool_core::stop() {
   if (first) close_();
 }
 
-/// Settles jobs that were taken from the queue and counted as running.
+/// Settles jobs that were taken from the queue.
 void pool_core::discard(job_list dropped, const char* why) {
   const auto error = std::make_exception_ptr(task_discarded("worker_pool \"" + options_.name + "\": " + why));
   while (!dropped.empty()) {
     std::exception_ptr same = error;
     ::operator delete(dropped.pop_front()->settle(same, ending_token_));
     lock hold(lock_);
-    --running_;
+    ++settled_;
     ++counted_.discarded;
     if (unsettled() == 0) settled(hold);
   }
@@ -618,8 +600,10 @@ worker_pool_stats pool_core::stats() const {
   lock hold(lock_);
   worker_pool_stats s = counted_;
   s.workers = workers_;
-  s.busy = running_;
   s.queued = queue_.size() + delayed_;
+  s.submitted = submitted_;
+  s.busy = unsettled() - s.queued;
+  s.completed = settled_ - s.failed - s.discarded;
   const latency_histogram waiting = waiting_;
   const latency_histogram running_time = running_time_;
   hold.unlock();

@@ -251,37 +251,40 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   bool may_grow() const noexcept { return workers_ < max_workers_ && !scaling_; }
   void report_scale(std::size_t before, std::size_t after);
   bool wait_until_quiet(lock& hold, const char* reason, bool workers_too, const sched::wait_limit& limit);
-  std::size_t unsettled() const noexcept { return queue_.size() + delayed_ + running_; }
+  std::uint64_t unsettled() const noexcept { return submitted_ - settled_; }
+  std::int64_t taken() const noexcept { return static_cast<std::int64_t>(submitted_ - queue_.size()); }
   void settled(lock& hold);
 
   const worker_pool_options options_;
   std::function<void()> close_;
 
-  // Guarded by lock_, what every task needs in as few cache lines as can be:
+  // Guarded by lock_. First what every task changes, in one cache line:
   alignas(arch::cache_line) mutable sched::spin_lock lock_;
   bool ending_ = false;
   bool closed_ = false;
   bool scaling_ = false;  // the scaler runs
   bool calling_ = false;  // a worker has been given a job, and has yet to begin
   job_list queue_;
-  sync::wait_list idle_;        // workers; beside a queue only while one is being called
-  sync::wait_list submitters_;  // not empty only while the queue is full
-  void* free_ = nullptr;        // a list of memory of jobs that are gone
+  sync::wait_list idle_;         // workers; beside a queue only while one is being called
+  sync::wait_list submitters_;   // not empty only while the queue is full
+  std::uint64_t submitted_ = 0;  // accepted
+  std::uint64_t settled_ = 0;    // of these, completed, failed or discarded
+
   std::size_t free_count_ = 0;
-  std::size_t running_ = 0;  // jobs taken and not settled, in workers and in callers
-  std::size_t delayed_ = 0;  // jobs that wait for their next attempt
   std::size_t workers_ = 0;
   std::size_t min_workers_;
   std::size_t max_workers_;
-  std::uint64_t taken_ = 0;  // jobs taken from the queue
-  worker_pool_stats counted_;
+  std::size_t delayed_ = 0;  // jobs that wait for their next attempt
+  worker_pool_stats counted_;  // but for what follows from the above
   sync::wait_list quiet_;     // for nothing to be queued or running, or for workers to have gone
   std::size_t numbered_ = 0;  // workers ever started
   std::uint64_t next_random_ = 0;
   latency_histogram waiting_;
   latency_histogram running_time_;
+  // Memory of jobs that are gone. Not a list: to follow one is to wait for what another core wrote, with the lock.
+  std::array<void*, 256> free_;
 
-  // Beside the list one block, which a submitter takes without the lock.
+  // Beside these one block, which a submitter takes without the lock.
   alignas(arch::cache_line) std::atomic<void*> spare_{nullptr};
 
   alignas(arch::cache_line) std::stop_source ending_source_;  // results are not waited for any more
