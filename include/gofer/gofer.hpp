@@ -14,6 +14,7 @@
 #include <gofer/go.hpp>
 #include <gofer/latch.hpp>
 #include <gofer/mutex.hpp>
+#include <gofer/parallel.hpp>
 #include <gofer/recursive_mutex.hpp>
 #include <gofer/runtime.hpp>
 #include <gofer/select.hpp>

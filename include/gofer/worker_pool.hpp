@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <ranges>
 #include <stop_token>
 #include <string>
 #include <type_traits>
@@ -314,6 +315,27 @@ class worker_pool : public tasks::pool_base {
   std::uint64_t submit(Task task) {
     tasks::job_ptr j = make_job(std::move(task));
     return core_->submit(j);
+  }
+
+  /// Submits what is in a range, in order, some dozens at a time; returns the last one's id, 0 if there is none. Moves
+  /// from the elements of a container that is given away. Throws as above: of the range a first part has been accepted
+  /// then, and how much of it statistics say.
+  template <std::ranges::input_range Range>
+    requires(std::constructible_from<Task, std::ranges::range_reference_t<Range>> && !std::convertible_to<Range, Task>)
+  std::uint64_t submit(Range&& all) {
+    constexpr std::size_t at_a_time = 32;
+    constexpr bool given_away = !std::is_lvalue_reference_v<Range> && !std::ranges::view<std::remove_cvref_t<Range>>;
+    std::uint64_t last = 0;
+    tasks::job_list some;
+    for (auto&& task : all) {
+      if constexpr (given_away) {
+        some.push_back(make_job(Task(std::move(task))));
+      } else {
+        some.push_back(make_job(Task(std::forward<decltype(task)>(task))));
+      }
+      if (some.size() == at_a_time) last = core_->submit_all(some);
+    }
+    return some.empty() ? last : core_->submit_all(some);
   }
 
   /// False: the queue is full (for so long), and the task is untouched. Throw pool_stopped.

@@ -177,11 +177,16 @@ bool pool_core::wait_for_room(lock& hold, job_ptr& j, const sched::wait_limit& l
   return true;
 }
 
+/// With the lock: whether a job is accepted into the queue, and nobody has to be told.
+inline bool pool_core::queues_at_once() const noexcept {
+  const bool calls = !idle_.empty() && !calling_;
+  return queue_.size() < options_.queue_capacity && !ending_ && !calls && !may_grow();
+}
+
 std::uint64_t pool_core::submit(job_ptr& j) {
   sched::point("worker_pool::submit", this);
   lock hold(lock_);
-  const bool calls = !idle_.empty() && !calling_;
-  if (queue_.size() >= options_.queue_capacity || ending_ || calls || may_grow()) [[unlikely]]
+  if (!queues_at_once()) [[unlikely]]
     return submit_otherwise(hold, j);
   const std::uint64_t id = number(*j);
   queue_.push_back(std::move(j));
@@ -191,7 +196,24 @@ std::uint64_t pool_core::submit(job_ptr& j) {
   return id;
 }
 
-/// Where somebody has to be woken, or the queue is full.
+std::uint64_t pool_core::submit_all(job_list& jobs) {
+  sched::point("worker_pool::submit", this);
+  std::uint64_t last = 0;
+  lock hold(lock_);
+  while (!jobs.empty()) {
+    job_ptr j(jobs.pop_front());
+    if (queues_at_once()) [[likely]] {
+      last = number(*j);
+      queue_.push_back(std::move(j));
+      continue;
+    }
+    last = submit_otherwise(hold, j);
+    if (!hold.owns_lock()) hold.lock();
+  }
+  return last;
+}
+
+/// Where somebody has to be woken, or the queue is full. Comes back with the lock or without.
 std::uint64_t pool_core::submit_otherwise(lock& hold, job_ptr& j) {
   sync::claimed_list called;
   if (ending_) refuse(hold);

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <ranges>
 #include <set>
 #include <stdexcept>
 #include <stop_token>
@@ -107,6 +108,45 @@ TEST(WorkerPoolResults, ComeInTheOrderOfSubmissionIfAsked) {
   int expected = 0;
   for (auto& r : pool.results()) EXPECT_EQ(r.value(), expected++);
   EXPECT_EQ(expected, 200);
+}
+
+TEST(WorkerPoolBatches, AreSubmittedInOrder) {
+  gofer::worker_pool<std::string, std::string> pool([](std::string s) { return s + "!"; },
+                                                    {.min_workers = 3, .queue_capacity = 10, .ordered = true});
+  std::vector<std::string> words;
+  for (int i = 0; i < 100; ++i) words.push_back("a word that is not short " + std::to_string(i));
+  const std::vector<std::string> kept = words;
+  gofer::go([&] {
+    EXPECT_EQ(pool.submit(words), 100U);
+    EXPECT_EQ(words, kept);
+    EXPECT_EQ(pool.submit(words | std::views::take(50)), 150U);
+    EXPECT_EQ(pool.submit(std::move(words)), 250U);
+    EXPECT_TRUE(std::ranges::all_of(words, &std::string::empty));  // NOLINT(bugprone-use-after-move): from elements
+    EXPECT_EQ(pool.submit(std::vector<std::string>()), 0U);
+    pool.drain();
+  });
+  std::size_t n = 0;
+  for (auto& r : pool.results()) {
+    const std::size_t from = n < 100 ? n : n < 150 ? n - 100 : n - 150;
+    EXPECT_EQ(r.value(), kept[from] + "!");
+    EXPECT_EQ(r.id, ++n);
+  }
+  EXPECT_EQ(n, 250U);
+}
+
+TEST(WorkerPoolBatches, AreAcceptedInPartWhenThePoolIsFullOrEnds) {
+  gofer::latch go_on(1);
+  gofer::worker_pool<int> pool([&](int) { go_on.wait(); },
+                               {.min_workers = 1, .queue_capacity = 5, .when_full = gofer::overflow::reject});
+  EXPECT_THROW(pool.submit(std::views::iota(0, 100)), gofer::queue_full);
+  const auto full = pool.stats();
+  EXPECT_EQ(full.submitted, full.queued + full.busy);
+  EXPECT_GE(full.submitted, 5U);
+  EXPECT_LE(full.submitted, 6U);
+  go_on.count_down();
+  pool.drain();
+  EXPECT_THROW(pool.submit(std::views::iota(0, 100)), gofer::pool_stopped);
+  EXPECT_EQ(pool.stats().completed, full.submitted);
 }
 
 TEST(WorkerPoolFutures, TakeCallablesOfAnyType) {

@@ -103,6 +103,23 @@ TEST(WorkerPoolExplored, ASubmitterThatWaitsForRoomIsLetInOrRefused) {
   });
 }
 
+TEST(WorkerPoolExplored, OfABatchAgainstAStopAFirstPartIsAccepted) {
+  explored([] {
+    worker_pool<int, int> pool([](int i) { return i; }, {.min_workers = 1, .queue_capacity = 2});
+    gofer::wait_group all;
+    all.go([&] {
+      try {
+        EXPECT_EQ(pool.submit(std::vector{1, 2, 3, 4}), 4U);
+      } catch (const gofer::pool_stopped&) {
+      }
+    });
+    all.go([&] { pool.stop(); });
+    all.wait();
+    EXPECT_EQ(received(pool).size(), pool.stats().submitted);
+    expect_the_law(pool);
+  });
+}
+
 TEST(WorkerPoolExplored, RoomAgainstATimeoutLosesNoTask) {
   explored([] {
     worker_pool<int, int> pool(

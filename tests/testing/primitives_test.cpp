@@ -11,6 +11,7 @@
 #include <shared_mutex>
 #include <stdexcept>
 #include <stop_token>
+#include <system_error>
 #include <vector>
 
 #include <gofer/gofer.hpp>
@@ -521,6 +522,27 @@ TEST(TaskGroupExplored, AStopOfTheParentReachesEveryChild) {
     outer.wait();
     EXPECT_EQ(stopped, 2);
     gofer::yield();
+  });
+}
+
+TEST(ParallelExplored, CallsForEachOnceOrThrows) {
+  explored([] {
+    std::stop_source stop;
+    int calls = 0;
+    gofer::go([&stop] { stop.request_stop(); });
+    bool all = true;
+    try {
+      gofer::parallel_for(std::vector{1, 2, 3},
+                          [&](int) {
+                            ++calls;
+                            gofer::yield();
+                          },
+                          {.limit = 2, .stop = stop.get_token()});
+    } catch (const std::system_error&) {
+      all = false;
+    }
+    EXPECT_EQ(all, calls == 3);
+    while (!stop.stop_requested()) gofer::yield();
   });
 }
 

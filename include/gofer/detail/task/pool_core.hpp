@@ -206,6 +206,9 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   /// Accepts a job, or runs it in the caller, as the options say; returns its id. Throws pool_stopped, queue_full; the
   /// job is still the caller's then.
   std::uint64_t submit(job_ptr& j);
+  /// The same for all of these, in order; returns the last one's id. When it throws, the one it throws for is gone, and
+  /// those behind it stay in the list.
+  std::uint64_t submit_all(job_list& jobs);
   /// False: no room before the limit, and the job is still the caller's.
   bool submit_within(job_ptr& j, const sched::wait_limit& limit);
 
@@ -222,6 +225,7 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   struct waiting_for_quiet;
   struct run_outcome;
 
+  bool queues_at_once() const noexcept;
   std::uint64_t submit_otherwise(lock& hold, job_ptr& j);
   std::uint64_t number(job& j) noexcept;
   std::uint64_t accept(job_ptr j, sync::claimed_list& called);
