@@ -160,14 +160,25 @@ void pool_core::done_with(lock& hold, sync::claimed_list& called) {
   }
 }
 
-/// With a full queue, and the lock: waits until the job is accepted. False: the time was up. Throws pool_stopped.
+/// With a full queue, and the lock: waits until the job is accepted. False: the time was up. Throws pool_stopped, and
+/// queue_full if nobody would be left to make room.
 bool pool_core::wait_for_room(lock& hold, job_ptr& j, const sched::wait_limit& limit, std::uint64_t& id) {
+  const bool stuck = identity().pool == this && !limit.bounded();
+  if (stuck && stuck_ + 1 >= max_workers_) {
+    ++counted_.rejected;
+    hold.unlock();
+    throw queue_full("worker_pool \"" + options_.name +
+                     "\": the queue is full, and every worker would wait for room in it, in tasks that submit to their "
+                     "own pool; overflow::caller_runs lets them run such tasks themselves");
+  }
+  stuck_ += stuck ? 1 : 0;
   sched::waiter self("worker_pool::submit", this, limit);
   waiting_submitter me(self, j);
   submitters_.push_back(me);
   hold.unlock();
   const bool called = self.wait() == sched::waiter::woken;
   hold.lock();
+  stuck_ -= stuck ? 1 : 0;
   if (!called) {
     submitters_.remove(me);
     return false;

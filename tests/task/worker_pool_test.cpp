@@ -273,6 +273,25 @@ TEST(WorkerPoolQueue, RunsInTheCallerIfAsked) {
   for (auto& r : pool.results()) EXPECT_EQ(r.value(), r.id != 3);
 }
 
+// Each task submits two more to its own pool, until the queue is full and nobody is left to take from it.
+TEST(WorkerPoolQueue, TasksThatSubmitToTheirOwnPoolAreToldBeforeAllAreStuck) {
+  gofer::worker_pool<int, int>* own = nullptr;
+  gofer::worker_pool<int, int> pool(
+      [&](int depth) {
+        for (int i = 0; i < 2 && depth < 20; ++i) own->submit(depth + 1);
+        return depth;
+      },
+      {.min_workers = 2, .queue_capacity = 2});
+  own = &pool;
+  pool.submit(0);
+  for (auto& r : pool.results()) {
+    if (r.ok()) continue;
+    EXPECT_NE(r.message().find("every worker would wait for room"), std::string::npos) << r.message();
+    break;
+  }
+  pool.stop();
+}
+
 TEST(WorkerPoolScaling, GrowsUnderLoadAndShrinksAfterwards) {
   std::atomic<int> up{0};
   std::atomic<int> down{0};

@@ -279,6 +279,7 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   std::size_t min_workers_;
   std::size_t max_workers_;
   std::size_t delayed_ = 0;    // jobs that wait for their next attempt
+  std::size_t stuck_ = 0;      // workers that wait for room in the queue, without a limit
   worker_pool_stats counted_;  // but for what follows from the above
   sync::wait_list quiet_;      // for nothing to be queued or running, or for workers to have gone
   std::size_t numbered_ = 0;   // workers ever started
