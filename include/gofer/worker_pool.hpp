@@ -317,33 +317,43 @@ class worker_pool : public tasks::pool_base {
     tasks::job_ptr j = make_job(std::move(task));
     return core_->submit(j);
   }
+  std::uint64_t submit(Task task, const task_options& of_task) {
+    tasks::job_ptr j = make_job(std::move(task));
+    j->apply(of_task);
+    return core_->submit(j);
+  }
 
   /// Submits what is in a range, in order, some dozens at a time; returns the last one's id, 0 if there is none. Moves
   /// from the elements of a container that is given away. Throws as above: of the range a first part has been accepted
   /// then, and how much of it statistics say.
   template <std::ranges::input_range Range>
     requires(std::constructible_from<Task, std::ranges::range_reference_t<Range>> && !std::convertible_to<Range, Task>)
-  std::uint64_t submit(Range&& all) {
+  std::uint64_t submit(Range&& all, const task_options& of_each = {}) {
     constexpr std::size_t at_a_time = 32;
     constexpr bool given_away = !std::is_lvalue_reference_v<Range> && !std::ranges::view<std::remove_cvref_t<Range>>;
     std::uint64_t last = 0;
     tasks::job_list some;
     for (auto&& task : all) {
+      tasks::job_ptr j;
       if constexpr (given_away) {
-        some.push_back(make_job(Task(std::move(task))));
+        j = make_job(Task(std::move(task)));
       } else {
-        some.push_back(make_job(Task(std::forward<decltype(task)>(task))));
+        j = make_job(Task(std::forward<decltype(task)>(task)));
       }
+      j->apply(of_each);
+      some.push_back(std::move(j));
       if (some.size() == at_a_time) last = core_->submit_all(some);
     }
     return some.empty() ? last : core_->submit_all(some);
   }
 
   /// False: the queue is full (for so long), and the task is untouched. Throw pool_stopped.
-  bool try_submit(Task&& task) { return submit_within(std::move(task), {.deadline = sched::time_point::min()}); }
+  bool try_submit(Task&& task, const task_options& of_task = {}) {
+    return submit_within(std::move(task), {.deadline = sched::time_point::min()}, of_task);
+  }
   template <class Rep, class Period>
-  bool submit_for(Task&& task, std::chrono::duration<Rep, Period> d) {
-    return submit_within(std::move(task), {.deadline = sched::deadline_after(d)});
+  bool submit_for(Task&& task, std::chrono::duration<Rep, Period> d, const task_options& of_task = {}) {
+    return submit_within(std::move(task), {.deadline = sched::deadline_after(d)}, of_task);
   }
 
   /// Closed after the last result. Until somebody receives, all results are kept; from then on workers wait while more
@@ -403,8 +413,9 @@ class worker_pool : public tasks::pool_base {
     }
   }
 
-  bool submit_within(Task&& task, const sched::wait_limit& limit) {
+  bool submit_within(Task&& task, const sched::wait_limit& limit, const task_options& of_task) {
     tasks::job_ptr j = make_job(std::move(task));
+    j->apply(of_task);
     job& made = static_cast<job&>(*j);
     try {
       if (core_->submit_within(j, limit)) return true;
@@ -432,9 +443,10 @@ class worker_pool<void, void> : public tasks::pool_base {
   /// `f()` or `f(std::stop_token)`. The future gets what it returns or throws, or task_discarded; dropping the future
   /// does not wait. When the queue is full does what the options say. Throws pool_stopped, queue_full.
   template <class F>
-  auto submit(F&& f) {
+  auto submit(F&& f, const task_options& of_task = {}) {
     auto* made = make_job(std::forward<F>(f));
     tasks::job_ptr j(made);
+    j->apply(of_task);
     auto shared = made->shared;
     core_->submit(j);
     return tasks::make_future(std::move(shared), false);

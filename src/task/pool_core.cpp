@@ -49,7 +49,8 @@ struct pool_core::idle_worker : sync::wait_node {
 struct pool_core::waiting_submitter : sync::wait_node {
   waiting_submitter(sched::waiter& w, job_ptr& j) noexcept : wait_node(w), brought(j) {}
   job_ptr& brought;
-  std::uint64_t id = 0;  // once it is accepted; when it was called without: the pool ends
+  std::uint64_t id = 0;    // once it is accepted; when it was called without: the pool ends, or
+  bool no_memory = false;  // that
 };
 
 struct pool_core::waiting_for_quiet : sync::wait_node {
@@ -58,12 +59,14 @@ struct pool_core::waiting_for_quiet : sync::wait_node {
 
 /// What there is to count of a run.
 struct pool_core::run_outcome {
-  enum { completed, failed, delayed } what = completed;
+  enum : std::uint8_t { completed, failed, delayed } what = completed;
+  bool keyed = false;
+  std::uint64_t key = 0;
   void* memory = nullptr;  // of the job that is gone
 };
 
 pool_core::pool_core(worker_pool_options options, std::function<void()> close)
-    : options_(std::move(options)), close_(std::move(close)) {
+    : options_(std::move(options)), close_(std::move(close)), queue_(options_.priority_step) {
   min_workers_ = options_.min_workers != 0 ? options_.min_workers : processors();
   max_workers_ = options_.max_workers != 0 ? options_.max_workers : min_workers_;
   const auto refuse = [&](const std::string& what) {
@@ -75,6 +78,7 @@ pool_core::pool_core(worker_pool_options options, std::function<void()> close)
   }
   if (options_.queue_capacity == 0) refuse("queue_capacity has to be at least 1");
   if (options_.max_attempts == 0) refuse("max_attempts has to be at least 1");
+  if (options_.priority_step > 1'000'000'000) refuse("priority_step has to be at most 1,000,000,000");
   if (options_.scale_interval <= options_.scale_interval.zero()) refuse("scale_interval has to be positive");
 }
 
@@ -110,25 +114,30 @@ inline std::uint64_t pool_core::number(job& j) noexcept {
   return id;
 }
 
-/// With the lock: gives the job an id, and to a worker that has nothing to do, or into the queue.
-std::uint64_t pool_core::accept(job_ptr j, sync::claimed_list& called) {
+/// With the lock: puts the job into the queue. Throws std::bad_alloc, and has not accepted it then.
+std::uint64_t pool_core::accept(job_ptr& j, sync::claimed_list& called) {
   const std::uint64_t id = number(*j);
-  if (!give(j, called)) queue_.push_back(std::move(j));
+  try {
+    queue_.push(j);
+  } catch (...) {
+    --submitted_;
+    throw;
+  }
+  call_worker(called);
   return id;
 }
 
-/// With the lock: gives the job to a worker that has nothing to do. False: there is none, or one is being called. They
-/// are called one after another, each by the one before: of short tasks one may do all before a second is there.
-bool pool_core::give(job_ptr& j, sync::claimed_list& called) {
-  if (calling_) return false;
+/// With the lock: gives the first job to a worker that has nothing to do, if there are both. Workers are called one
+/// after another, each by the one before: of short tasks one may do all before a second is there.
+void pool_core::call_worker(sync::claimed_list& called) {
+  if (calling_ || queue_.empty()) return;
   while (sync::wait_node* first = idle_.pop_front()) {
     if (!first->who->claim(sched::waiter::woken)) continue;  // it gave up
-    static_cast<idle_worker*>(first)->given = j.release();
+    static_cast<idle_worker*>(first)->given = queue_.pop();
     called.push(*first);
     calling_ = true;
-    return true;
+    return;
   }
-  return false;
 }
 
 /// With the lock, after a job has left the queue.
@@ -137,7 +146,11 @@ void pool_core::let_in_submitters(sync::claimed_list& called) {
     sync::wait_node* first = submitters_.pop_front();
     if (!first->who->claim(sched::waiter::woken)) continue;
     auto& submitter = static_cast<waiting_submitter&>(*first);
-    submitter.id = accept(std::move(submitter.brought), called);
+    try {
+      submitter.id = accept(submitter.brought, called);
+    } catch (const std::bad_alloc&) {
+      submitter.no_memory = true;
+    }
     called.push(submitter);
   }
 }
@@ -183,24 +196,25 @@ bool pool_core::wait_for_room(lock& hold, job_ptr& j, const sched::wait_limit& l
     submitters_.remove(me);
     return false;
   }
+  if (me.no_memory) throw std::bad_alloc();
   if (me.id == 0) refuse(hold);
   id = me.id;
   return true;
 }
 
 /// With the lock: whether a job is accepted into the queue, and nobody has to be told.
-inline bool pool_core::queues_at_once() const noexcept {
+inline bool pool_core::queues_at_once(const job& j) const noexcept {
   const bool calls = !idle_.empty() && !calling_;
-  return queue_.size() < options_.queue_capacity && !ending_ && !calls && !may_grow();
+  return queue_.size() < options_.queue_capacity && !ending_ && !calls && !may_grow() && job_queue::plain(j);
 }
 
 std::uint64_t pool_core::submit(job_ptr& j) {
   sched::point("worker_pool::submit", this);
   lock hold(lock_);
-  if (!queues_at_once()) [[unlikely]]
+  if (!queues_at_once(*j)) [[unlikely]]
     return submit_otherwise(hold, j);
   const std::uint64_t id = number(*j);
-  queue_.push_back(std::move(j));
+  queue_.push(j);
   if (free_count_ != 0 && spare_.load(std::memory_order_relaxed) == nullptr) {  // for the next
     spare_.store(free_[--free_count_], std::memory_order_release);
   }
@@ -213,9 +227,9 @@ std::uint64_t pool_core::submit_all(job_list& jobs) {
   lock hold(lock_);
   while (!jobs.empty()) {
     job_ptr j(jobs.pop_front());
-    if (queues_at_once()) [[likely]] {
+    if (queues_at_once(*j)) [[likely]] {
       last = number(*j);
-      queue_.push_back(std::move(j));
+      queue_.push(j);
       continue;
     }
     last = submit_otherwise(hold, j);
@@ -230,7 +244,7 @@ std::uint64_t pool_core::submit_otherwise(lock& hold, job_ptr& j) {
   if (ending_) refuse(hold);
   std::uint64_t id = 0;
   if (queue_.size() < options_.queue_capacity) {
-    id = accept(std::move(j), called);
+    id = accept(j, called);
     done_with(hold, called);
     return id;
   }
@@ -247,13 +261,23 @@ std::uint64_t pool_core::submit_otherwise(lock& hold, job_ptr& j) {
     }
     case overflow::discard_oldest: {
       job_list oldest;
-      oldest.push_back(job_ptr(queue_.pop_front()));
-      id = accept(std::move(j), called);
+      oldest.push_back(job_ptr(queue_.pop_oldest()));
+      try {
+        id = accept(j, called);
+      } catch (const std::bad_alloc&) {
+        hold.unlock();
+        discard(std::move(oldest), "discarded for a newer task");
+        throw;
+      }
       done_with(hold, called);
       discard(std::move(oldest), "discarded for a newer task");
       break;
     }
     case overflow::caller_runs: {
+      if (j->keyed) {  // it may not be its turn
+        wait_for_room(hold, j, sched::for_ever, id);
+        break;
+      }
       id = j->id = ++submitted_;
       hold.unlock();
       const run_outcome outcome = run(j.release());
@@ -273,7 +297,7 @@ bool pool_core::submit_within(job_ptr& j, const sched::wait_limit& limit) {
   lock hold(lock_);
   if (ending_) refuse(hold);
   if (queue_.size() < options_.queue_capacity) {
-    accept(std::move(j), called);
+    accept(j, called);
     done_with(hold, called);
     return true;
   }
@@ -333,23 +357,9 @@ void pool_core::work(std::size_t number) {
 inline job* pool_core::next_job(lock& hold) {
   if (queue_.empty() || !submitters_.empty() || workers_ != max_workers_) [[unlikely]]
     return next_job_otherwise(hold);
-  job* j = queue_.pop_front();
+  job* j = queue_.pop();
   hold.unlock();
   return j;
-}
-
-/// By a worker that was called, with the lock, which it gives back: calls the next for what is in the queue.
-void pool_core::call_next(lock& hold) {
-  sync::claimed_list called;
-  if (!queue_.empty() && !idle_.empty()) {
-    job_ptr j(queue_.pop_front());
-    if (give(j, called)) {
-      let_in_submitters(called);
-    } else {
-      queue_.push_front(std::move(j));
-    }
-  }
-  done_with(hold, called);
 }
 
 /// Where somebody has to be woken, there is nothing to do, or the number of workers changes.
@@ -358,7 +368,7 @@ job* pool_core::next_job_otherwise(lock& hold) {
     if (workers_ > max_workers_ && !ending_) return nullptr;  // resized
     if (!queue_.empty()) {
       sync::claimed_list called;
-      job* j = queue_.pop_front();
+      job* j = queue_.pop();
       let_in_submitters(called);
       done_with(hold, called);
       return j;
@@ -375,8 +385,11 @@ job* pool_core::next_job_otherwise(lock& hold) {
     const bool called = self.wait() == sched::waiter::woken;
     hold.lock();
     if (me.given != nullptr) {
+      sync::claimed_list called_on;
       calling_ = false;
-      call_next(hold);
+      call_worker(called_on);
+      let_in_submitters(called_on);
+      done_with(hold, called_on);
       return me.given;
     }
     if (called) continue;
@@ -388,15 +401,19 @@ job* pool_core::next_job_otherwise(lock& hold) {
 /// Runs a job that was taken, and settles it, or has it tried again later. Without the lock.
 inline pool_core::run_outcome pool_core::run(job* j) {
   std::exception_ptr error = attempt(*j);
+  run_outcome outcome{.keyed = j->keyed, .key = j->key};
   if (error == nullptr) [[likely]] {
     if (j->timed) sample(*j);
-    return {.what = run_outcome::completed, .memory = j->settle(error, ending_token_)};
+    outcome.memory = j->settle(error, ending_token_);
+    return outcome;
   }
   if (j->attempts < options_.max_attempts && !stop_source_.stop_requested() && retry_later(j)) {
     return {.what = run_outcome::delayed};
   }
   if (j->timed) sample(*j);
-  return {.what = run_outcome::failed, .memory = j->settle(error, ending_token_)};
+  outcome.what = run_outcome::failed;
+  outcome.memory = j->settle(error, ending_token_);
+  return outcome;
 }
 
 inline std::exception_ptr pool_core::attempt(job& j) {
@@ -433,16 +450,28 @@ void pool_core::sample(const job& j) {
 
 /// Counts what became of a job that ran. Keeps the lock, but for telling those who wait for the pool to be quiet.
 /// Returns memory that is to be freed without the lock.
-inline void* pool_core::account(lock& hold, run_outcome outcome) {
+inline void* pool_core::account(lock& hold, const run_outcome& outcome) {
   if (outcome.what == run_outcome::delayed) [[unlikely]]
     return nullptr;  // counted already
   ++settled_;
   if (outcome.what == run_outcome::failed) ++counted_.failed;
   void* surplus = outcome.memory;
   if (surplus != nullptr && free_count_ < free_.size()) free_[free_count_++] = std::exchange(surplus, nullptr);
+  if (outcome.keyed) [[unlikely]]
+    turn_key(hold, outcome.key);
   if (unsettled() == 0) [[unlikely]]
     settled(hold);
   return surplus;
+}
+
+/// With the lock: the task of that key is over, and the next one's turn has come. Tells a worker of it.
+void pool_core::turn_key(lock& hold, std::uint64_t key) {
+  sync::claimed_list called;
+  if (queue_.finished(key)) call_worker(called);
+  if (called.empty()) return;
+  hold.unlock();
+  called.wake();
+  hold.lock();
 }
 
 /// When nothing is queued or running any more: tells those who wait for that.
@@ -496,17 +525,21 @@ void pool_core::retry(job_ptr j) {
   if (sleep_for(delay, stop_token_)) {
     hold.lock();
     --delayed_;
-    if (!give(j, called)) queue_.push_front(std::move(j));  // it has waited longest
+    queue_.push_front(std::move(j));  // it has waited longest
+    call_worker(called);
     done_with(hold, called);
     return;
   }
   auto error =
       std::make_exception_ptr(task_discarded("worker_pool \"" + options_.name + "\": stopped before the next attempt"));
+  const bool keyed = j->keyed;
+  const std::uint64_t key = j->key;
   ::operator delete(j.release()->settle(error, ending_token_));
   hold.lock();
   --delayed_;
   ++settled_;
   ++counted_.discarded;
+  if (keyed) turn_key(hold, key);
   if (unsettled() == 0) settled(hold);
 }
 
@@ -518,7 +551,8 @@ void pool_core::scale() {
     hold.unlock();
     sleep_for(options_.scale_interval, ending_token_);
     hold.lock();
-    if (ending_ || workers_ >= max_workers_ || std::ssize(queue_) <= taken() - taken_before) continue;
+    if (ending_ || workers_ >= max_workers_ || static_cast<std::int64_t>(queue_.size()) <= taken() - taken_before)
+      continue;
     add_worker(hold, true);
   }
   scaling_ = false;
@@ -579,7 +613,7 @@ void pool_core::stop() {
   lock hold(lock_);
   begin_ending(called);
   // Taken before anything is asked to stop: a worker that stops early must not begin one of these.
-  job_list dropped(std::move(queue_));
+  job_list dropped = queue_.take_all();
   hold.unlock();
   called.wake();
   ending_source_.request_stop();
@@ -598,8 +632,12 @@ void pool_core::discard(job_list dropped, const char* why) {
   const auto error = std::make_exception_ptr(task_discarded("worker_pool \"" + options_.name + "\": " + why));
   while (!dropped.empty()) {
     std::exception_ptr same = error;
-    ::operator delete(dropped.pop_front()->settle(same, ending_token_));
+    job* j = dropped.pop_front();
+    const bool keyed = j->keyed;
+    const std::uint64_t key = j->key;
+    ::operator delete(j->settle(same, ending_token_));
     lock hold(lock_);
+    if (keyed) turn_key(hold, key);
     ++settled_;
     ++counted_.discarded;
     if (unsettled() == 0) settled(hold);

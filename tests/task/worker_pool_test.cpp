@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <map>
@@ -13,6 +14,7 @@
 #include <stdexcept>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gofer/latch.hpp>
@@ -290,6 +292,119 @@ TEST(WorkerPoolQueue, TasksThatSubmitToTheirOwnPoolAreToldBeforeAllAreStuck) {
     break;
   }
   pool.stop();
+}
+
+/// What one worker does with tasks that were submitted while it was busy, in its order.
+template <class Submit>
+std::vector<int> order_of(gofer::worker_pool_options options, Submit&& submit) {
+  std::vector<int> order;
+  gofer::latch go_on(1);
+  options.min_workers = 1;
+  gofer::worker_pool<int> pool(
+      [&](int i) {
+        if (i < 0) return go_on.wait();
+        order.push_back(i);
+      },
+      options);
+  pool.submit(-1);
+  while (pool.stats().busy == 0) gofer::yield();
+  submit(pool);
+  go_on.count_down();
+  pool.drain();
+  return order;
+}
+
+TEST(WorkerPoolPriorities, HigherOnesAreTakenFirst) {
+  const auto order = order_of({}, [](auto& pool) {
+    pool.submit(1);
+    pool.submit(2, {.priority = -1});
+    pool.submit(3, {.priority = 2});
+    pool.submit(4, {.priority = 1});
+    pool.submit(5, {.priority = 2});
+    EXPECT_TRUE(pool.try_submit(6, {.priority = 1}));
+    EXPECT_EQ(pool.stats().queued, 6U);
+  });
+  EXPECT_EQ(order, (std::vector{3, 5, 4, 6, 1, 2}));
+}
+
+TEST(WorkerPoolPriorities, DoNotStarveTheOthers) {
+  const auto order = order_of({.priority_step = 3}, [](auto& pool) {
+    pool.submit(0);
+    for (int i = 1; i < 10; ++i) pool.submit(i, {.priority = 1});
+  });
+  // Overtaken by those that were submitted within three of it.
+  EXPECT_EQ(order, (std::vector{1, 2, 0, 3, 4, 5, 6, 7, 8, 9}));
+  EXPECT_THROW(gofer::worker_pool<int>([](int) {}, {.priority_step = 2'000'000'000}), std::invalid_argument);
+}
+
+TEST(WorkerPoolPriorities, TheOldestIsDiscardedWhateverItsPriority) {
+  const auto order = order_of({.queue_capacity = 3, .when_full = gofer::overflow::discard_oldest}, [](auto& pool) {
+    pool.submit(1, {.priority = 5});
+    pool.submit(2, {.key = 7});
+    pool.submit(3, {.key = 7});
+    pool.submit(4);                   // instead of 1
+    pool.submit(5);                   // instead of 2, whose key is the third's now
+    pool.submit(6, {.priority = 9});  // instead of 3
+    EXPECT_EQ(pool.stats().discarded, 3U);
+  });
+  EXPECT_EQ(order, (std::vector{6, 4, 5}));
+}
+
+TEST_P(WorkerPool, TasksOfOneKeyRunOneAfterAnotherInOrder) {
+  constexpr int keys = 5;
+  struct line {
+    std::atomic<int> inside{0};
+    int last = -1;  // plain: the key is its lock
+  };
+  std::array<line, keys> lines;
+  using task = std::pair<int, int>;
+  gofer::worker_pool<task, task> pool(
+      [&](task t) {
+        line& mine = lines[static_cast<std::size_t>(t.first)];
+        EXPECT_EQ(++mine.inside, 1);
+        EXPECT_EQ(mine.last, t.second - 1);
+        mine.last = t.second;
+        if (t.second % 16 == 0) gofer::sleep_for(10us);
+        if (t.second % 64 == 7) gofer::yield();
+        --mine.inside;
+        return t;
+      },
+      {.min_workers = 4, .queue_capacity = 20});
+  const int each = test::times(2000);
+  gofer::go([&] {
+    test::run_in(GetParam(), keys, [&](int k) {
+      for (int i = 0; i < each; ++i) {
+        pool.submit(task(k, i), {.priority = i % 3, .key = static_cast<std::uint64_t>(k)});
+      }
+    });
+    pool.drain();
+  });
+  std::array<int, keys> next{};
+  for (auto& r : pool.results()) {
+    const task t = r.value();
+    EXPECT_EQ(t.second, next[static_cast<std::size_t>(t.first)]++);
+  }
+  for (const int n : next) EXPECT_EQ(n, each);
+  const auto s = pool.stats();
+  EXPECT_EQ(s.completed, static_cast<std::uint64_t>(keys * each));
+}
+
+TEST(WorkerPoolKeys, AreKeptByARetryAndByTheCaller) {
+  int calls = 0;
+  std::vector<int> order;
+  gofer::worker_pool<int> pool(
+      [&](int i) {
+        if (++calls == 1) throw std::runtime_error("once");
+        order.push_back(i);
+      },
+      {.min_workers = 2,
+       .queue_capacity = 1,
+       .when_full = gofer::overflow::caller_runs,
+       .max_attempts = 2,
+       .backoff = 5ms});
+  for (int i = 0; i < 5; ++i) pool.submit(i, {.key = 1});
+  pool.drain();
+  EXPECT_EQ(order, (std::vector{0, 1, 2, 3, 4}));
 }
 
 TEST(WorkerPoolScaling, GrowsUnderLoadAndShrinksAfterwards) {

@@ -340,4 +340,50 @@ TEST(WorkerPoolExplored, EveryFutureGetsWhatBecameOfItsTask) {
   });
 }
 
+TEST(WorkerPoolExplored, TasksOfOneKeyAreNeverBesideEachOther) {
+  explored([] {
+    int inside = 0;
+    int last = 0;
+    worker_pool<int, int> pool(
+        [&](int i) {
+          EXPECT_EQ(inside++, 0);
+          EXPECT_EQ(i, ++last);
+          gofer::yield();
+          --inside;
+          return i;
+        },
+        {.min_workers = 2, .queue_capacity = 2});
+    gofer::wait_group all;
+    all.go([&] {
+      for (int i = 1; i <= 3; ++i) pool.submit(i, {.priority = i, .key = 1});
+      pool.drain();
+    });
+    EXPECT_EQ(received(pool), std::vector<bool>(3, true));
+    all.wait();
+  });
+}
+
+TEST(WorkerPoolExplored, KeysAndPrioritiesAgainstAStopLoseNothing) {
+  explored([] {
+    worker_pool<int, int> pool([](int i) { return i; },
+                               {.min_workers = 2, .queue_capacity = 2, .when_full = overflow::discard_oldest});
+    gofer::wait_group all;
+    std::uint64_t accepted = 0;
+    all.go([&] {
+      try {
+        for (int i = 0; i < 4; ++i) {
+          pool.submit(i, {.priority = i % 2, .key = static_cast<std::uint64_t>(i / 2)});
+          ++accepted;
+        }
+      } catch (const gofer::pool_stopped&) {
+      }
+    });
+    all.go([&] { pool.stop(); });
+    all.wait();
+    EXPECT_EQ(pool.stats().submitted, accepted);
+    EXPECT_EQ(received(pool).size(), accepted);
+    expect_the_law(pool);
+  });
+}
+
 }  // namespace

@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <stdexcept>
 #include <stop_token>
 #include <string>
@@ -17,6 +18,7 @@
 
 #include <gofer/detail/sched/atomic.hpp>
 #include <gofer/detail/sync/wait_list.hpp>
+#include <gofer/detail/task/job_queue.hpp>
 
 namespace gofer {
 
@@ -55,6 +57,8 @@ struct worker_pool_options {
   bool ordered = false;
   /// Every result says how long its task waited and ran; else that is sampled, for the percentiles alone.
   bool timed = false;
+  /// A task of priority p is taken before those that were submitted up to p times as many before it.
+  std::size_t priority_step = 100;
   /// Called after a worker was added or has gone, with the number of workers before and after. Must not throw.
   std::function<void(std::size_t before, std::size_t after)> on_scale = {};
 };
@@ -114,80 +118,6 @@ class latency_histogram {
   std::chrono::nanoseconds max_{0};
 };
 
-/// A task on its way through a pool, whatever its type.
-class job {
- public:
-  job() = default;
-  job(const job&) = delete;
-  job& operator=(const job&) = delete;
-
-  /// Runs the task once, and keeps what it returns. Returns what it threw.
-  virtual std::exception_ptr attempt(const std::stop_token& stop) noexcept = 0;
-  /// Says what became of the task: what the last attempt returned, or this error. May wait for room; does so no longer
-  /// once `ending` is requested. Ends this object, and returns what destroy does.
-  virtual void* settle(std::exception_ptr& error, const std::stop_token& ending) noexcept = 0;
-  /// Ends this object. Returns its memory, from operator new, for another job of its pool, or null.
-  virtual void* destroy() noexcept = 0;
-
-  std::uint64_t id = 0;
-  unsigned attempts = 0;
-  bool timed = false;
-  std::chrono::nanoseconds waited{0};
-  std::chrono::nanoseconds ran{0};
-  sched::time_point accepted{};
-  job* next = nullptr;  // in a job_list
-
- protected:
-  virtual ~job() = default;
-};
-
-struct job_disposer {
-  void operator()(job* j) const noexcept { ::operator delete(j->destroy()); }
-};
-using job_ptr = std::unique_ptr<job, job_disposer>;
-
-/// Jobs in line. Owns them.
-class job_list {
- public:
-  job_list() = default;
-  job_list(job_list&& other) noexcept
-      : first_(std::exchange(other.first_, nullptr)), last_(other.last_), size_(std::exchange(other.size_, 0)) {}
-  job_list& operator=(job_list&&) = delete;
-  ~job_list() {
-    while (!empty()) job_disposer()(pop_front());
-  }
-
-  bool empty() const noexcept { return first_ == nullptr; }
-  std::size_t size() const noexcept { return size_; }
-
-  void push_back(job_ptr owned) noexcept {
-    job* j = owned.release();
-    j->next = nullptr;
-    (first_ == nullptr ? first_ : last_->next) = j;
-    last_ = j;
-    ++size_;
-  }
-  void push_front(job_ptr owned) noexcept {
-    job* j = owned.release();
-    if (first_ == nullptr) last_ = j;
-    j->next = first_;
-    first_ = j;
-    ++size_;
-  }
-  /// The caller's from now on.
-  job* pop_front() noexcept {
-    job* j = first_;
-    first_ = j->next;
-    --size_;
-    return j;
-  }
-
- private:
-  job* first_ = nullptr;
-  job* last_ = nullptr;  // if there is a first
-  std::size_t size_ = 0;
-};
-
 /// A pool without the types of its tasks: the queue, the workers, their number, the ending, the statistics. Shared by
 /// the pool's handle and its fibers.
 class pool_core : public std::enable_shared_from_this<pool_core> {
@@ -225,11 +155,12 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   struct waiting_for_quiet;
   struct run_outcome;
 
-  bool queues_at_once() const noexcept;
+  bool queues_at_once(const job& j) const noexcept;
   std::uint64_t submit_otherwise(lock& hold, job_ptr& j);
   std::uint64_t number(job& j) noexcept;
-  std::uint64_t accept(job_ptr j, sync::claimed_list& called);
-  bool give(job_ptr& j, sync::claimed_list& called);
+  std::uint64_t accept(job_ptr& j, sync::claimed_list& called);
+  void call_worker(sync::claimed_list& called);
+  void turn_key(lock& hold, std::uint64_t key);
   bool wait_for_room(lock& hold, job_ptr& j, const sched::wait_limit& limit, std::uint64_t& id);
   void let_in_submitters(sync::claimed_list& called);
   void done_with(lock& hold, sync::claimed_list& called);
@@ -242,12 +173,11 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   void work(std::size_t number);
   job* next_job(lock& hold);
   job* next_job_otherwise(lock& hold);
-  void call_next(lock& hold);
   run_outcome run(job* j);
   std::exception_ptr attempt(job& j);
   std::exception_ptr attempt_timed(job& j);
   void sample(const job& j);
-  void* account(lock& hold, run_outcome outcome);
+  void* account(lock& hold, const run_outcome& outcome);
   bool retry_later(job* j);
   void retry(job_ptr j);
   std::chrono::nanoseconds backoff_before(unsigned attempt) noexcept;
@@ -268,7 +198,7 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   bool closed_ = false;
   bool scaling_ = false;  // the scaler runs
   bool calling_ = false;  // a worker has been given a job, and has yet to begin
-  job_list queue_;
+  job_queue queue_;
   sync::wait_list idle_;         // workers; beside a queue only while one is being called
   sync::wait_list submitters_;   // not empty only while the queue is full
   std::uint64_t submitted_ = 0;  // accepted
