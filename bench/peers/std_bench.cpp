@@ -4,26 +4,36 @@
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
-#include <thread>
 
 #include "../row.hpp"
 
 namespace {
 
 template <class F>
-void two_threads(F f) {
-  const auto half = [&] {
-    for (int k = 0; k < 500'000; ++k) f();
-  };
-  std::jthread other(half);
-  half();
+void measure(benchmark::State& state, F f) {
+  on_two_threads(state, f);
 }
 
-template <class F>
-void measure(benchmark::State& state, F f) {
-  for (auto _ : state) two_threads(f);
-  report(state, 1'000'000);
+void uncontended(benchmark::State& state) {
+  std::mutex m;
+  for (auto _ : state) {
+    const std::scoped_lock hold(m);
+    benchmark::ClobberMemory();
+  }
+  report(state, 1);
 }
+ROW(uncontended, "std: mutex, uncontended");
+
+void contended(benchmark::State& state, int inside) {
+  std::mutex m;
+  measure(state, [&] {
+    const std::scoped_lock hold(m);
+    compute(inside);
+  });
+}
+BENCHMARK_CAPTURE(contended, nothing, 0)->Name("std: mutex, 2 threads, nothing inside")->UseRealTime();
+BENCHMARK_CAPTURE(contended, short, 100)->Name("std: mutex, 2 threads, 100 ns inside")->UseRealTime();
+BENCHMARK_CAPTURE(contended, long, 1000)->Name("std: mutex, 2 threads, 1 us inside")->UseRealTime();
 
 void mutex_adding(benchmark::State& state) {
   std::mutex m;

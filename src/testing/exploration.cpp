@@ -128,6 +128,7 @@ void exploration::run_fiber(unsigned number) {
   arch::take_up(this);
   known_fiber& it = fibers_[number - 1];  // there may be more of them now
   if (f.id.load(std::memory_order_relaxed) != it.id) {
+    arch::take_up(&f);  // handed on at its end
     it.alive = false;
     numbers_.erase(&f);
     yields_in_vain_ = 0;

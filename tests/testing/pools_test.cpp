@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <set>
 #include <stdexcept>
@@ -128,16 +129,16 @@ TEST(WorkerPoolExplored, RoomAgainstATimeoutLosesNoTask) {
           return i;
         },
         {.min_workers = 1, .queue_capacity = 1});
-    int accepted = 0;
+    std::atomic<int> accepted = 0;
     gofer::wait_group all;
     for (int i = 0; i < 3; ++i) {
       all.go([&] { accepted += pool.submit_for(1, 1ms) ? 1 : 0; });
     }
     all.wait();
     pool.drain();
-    EXPECT_EQ(received(pool).size(), static_cast<std::size_t>(accepted));
+    EXPECT_EQ(received(pool).size(), static_cast<std::size_t>(accepted.load()));
     const auto s = pool.stats();
-    EXPECT_EQ(s.submitted, static_cast<std::uint64_t>(accepted));
+    EXPECT_EQ(s.submitted, static_cast<std::uint64_t>(accepted.load()));
     EXPECT_EQ(s.rejected, static_cast<std::uint64_t>(3 - accepted));
     expect_the_law(pool);
   });
@@ -276,6 +277,27 @@ TEST(WorkerPoolExplored, GrowsAndShrinksWithoutLosingATask) {
     EXPECT_EQ(received(pool), std::vector<bool>(5, true));
     expect_the_law(pool);
   });
+}
+
+// In virtual time: half a second of work for eight workers, half a second of none, and so on.
+TEST(WorkerPoolExplored, ALoadThatComesAndGoesDoesNotMakeItFlap) {
+  gofer::testing::explore(
+      [] {
+        worker_pool<int> pool([](int) { gofer::sleep_for(50ms); },
+                              {.min_workers = 1, .max_workers = 8, .queue_capacity = 1000, .idle_timeout = 2s});
+        for (int wave = 0; wave < 10; ++wave) {
+          for (int i = 0; i < 80; ++i) pool.submit(i);
+          pool.wait_idle();
+          gofer::sleep_for(500ms);
+        }
+        const auto working = pool.stats();
+        EXPECT_EQ(working.workers, 8U);
+        EXPECT_EQ(working.grown, 7U);
+        EXPECT_EQ(working.shrunk, 0U);
+        gofer::sleep_for(3s);
+        EXPECT_EQ(pool.stats().workers, 1U);
+      },
+      {.schedules = 30, .max_steps = 1'000'000});
 }
 
 TEST(WorkerPoolExplored, ATimeoutIsAStopOfTheTaskAlone) {

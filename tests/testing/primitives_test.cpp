@@ -475,7 +475,7 @@ TEST(RecursiveMutexExplored, ExcludesOthersUntilTheLastUnlock) {
 TEST(TaskGroupExplored, TheFirstErrorStopsTheOthersAndIsRethrown) {
   explored([] {
     gofer::task_group group;
-    int stopped = 0;
+    std::atomic<int> stopped = 0;
     group.go([&](const std::stop_token& stop) {
       if (!gofer::sleep_for(1h, stop)) ++stopped;
     });
@@ -508,7 +508,7 @@ TEST(TaskGroupExplored, KeepsToItsLimit) {
 TEST(TaskGroupExplored, AStopOfTheParentReachesEveryChild) {
   explored([] {
     gofer::task_group outer;
-    int stopped = 0;
+    std::atomic<int> stopped = 0;
     outer.go([&](const std::stop_token& stop) {
       gofer::task_group inner(stop);
       for (int i = 0; i < 2; ++i) {
@@ -528,7 +528,7 @@ TEST(TaskGroupExplored, AStopOfTheParentReachesEveryChild) {
 TEST(ParallelExplored, CallsForEachOnceOrThrows) {
   explored([] {
     std::stop_source stop;
-    int calls = 0;
+    std::atomic<int> calls = 0;
     gofer::go([&stop] { stop.request_stop(); });
     bool all = true;
     try {
@@ -560,10 +560,10 @@ TEST(FutureExplored, GetsWhatTheFiberReturnsOrThrows) {
 
 TEST(TimerExplored, FiresOrIsStopped) {
   explored([] {
-    int fired = 0;
+    std::atomic<int> fired = 0;
     gofer::timer t(1ms, [&] { ++fired; });
     gofer::wait_group all;
-    int stopped = 0;
+    std::atomic<int> stopped = 0;
     for (int i = 0; i < 2; ++i) {
       all.go([&] {
         gofer::sleep_for(1ms);

@@ -97,6 +97,38 @@ func BenchmarkMutexAdding(b *testing.B) {
 	})
 }
 
+func BenchmarkMutexUncontended(b *testing.B) {
+	var m sync.Mutex
+	for i := 0; i < b.N; i++ {
+		m.Lock()
+		m.Unlock()
+	}
+}
+
+var computed uint64
+
+// About a nanosecond a step, each of which needs the one before.
+func compute(nanoseconds int) {
+	x := uint64(1)
+	for i := 0; i < nanoseconds; i++ {
+		x *= 6364136223846793005
+	}
+	computed = x
+}
+
+func mutexOnTwo(b *testing.B, inside int) {
+	var m sync.Mutex
+	many(2, b.N/2+1, func() {
+		m.Lock()
+		compute(inside)
+		m.Unlock()
+	})
+}
+
+func BenchmarkMutexOnTwo(b *testing.B)      { mutexOnTwo(b, 0) }
+func BenchmarkMutexOnTwoShort(b *testing.B) { mutexOnTwo(b, 100) }
+func BenchmarkMutexOnTwoLong(b *testing.B)  { mutexOnTwo(b, 1000) }
+
 func BenchmarkReadingOnTwo(b *testing.B) {
 	var m sync.RWMutex
 	many(2, b.N/2+1, func() {
