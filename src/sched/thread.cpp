@@ -6,6 +6,7 @@
 #include <mutex>
 #include <vector>
 
+#include <gofer/detail/arch/cpu.hpp>
 #include <gofer/detail/arch/spin_lock.hpp>
 #include <gofer/detail/sched/waiter.hpp>
 
@@ -108,7 +109,8 @@ GOFER_OPAQUE unsigned thread_index() noexcept {
 
 thread* first_thread() noexcept { return registry().newest.load(std::memory_order_acquire); }
 
-bool parker::wait(time_point deadline) noexcept {
+bool parker::wait(time_point deadline, unsigned pauses) noexcept {
+  for (; pauses != 0 && state_.load(std::memory_order_relaxed) != signaled; --pauses) arch::pause();
   std::uint32_t expected = empty;
   if (state_.compare_exchange_strong(expected, sleeping, std::memory_order_acquire)) {
     while (state_.load(std::memory_order_acquire) == sleeping) {

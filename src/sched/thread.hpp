@@ -19,8 +19,8 @@ struct processor;
 /// Puts one OS thread to sleep and wakes it. A signal is remembered until the next wait.
 class parker {
  public:
-  /// Returns false if the deadline passed without a signal.
-  bool wait(time_point deadline) noexcept;
+  /// Returns false if the deadline passed without a signal. Before it sleeps it looks for one so many pauses long.
+  bool wait(time_point deadline, unsigned pauses = 0) noexcept;
   void signal() noexcept;
 
  private:

@@ -1,3 +1,5 @@
+#include <thread>
+
 #include <gofer/detail/arch/asymmetric_fence.hpp>
 #include <gofer/detail/arch/cpu.hpp>
 #include <gofer/detail/sched/point.hpp>
@@ -9,6 +11,13 @@
 
 namespace gofer::sched {
 namespace {
+
+/// How long a plain thread looks whether it is woken before it sleeps: about as long as falling asleep and being woken
+/// would take.
+unsigned pauses_before_sleep() noexcept {
+  static const unsigned pauses = std::thread::hardware_concurrency() > 1 ? 300 : 0;
+  return pauses;
+}
 
 /// Wakes a waiter when its time is up.
 class timeout : public timer_entry {
@@ -86,7 +95,9 @@ std::uint32_t waiter::block_thread() noexcept {
   self_.on->waits_for_ever.set(by_ == wakers::one_queue && !limit_.bounded());
   self_.on->waiting_in.store(reason_, std::memory_order_release);
   // A claim is always followed by one signal, which this thread always waits for.
-  if (!self_.on->sleep.wait(limit_.deadline) && !claim(timed_out)) self_.on->sleep.wait(no_deadline);
+  if (!self_.on->sleep.wait(limit_.deadline, pauses_before_sleep()) && !claim(timed_out)) {
+    self_.on->sleep.wait(no_deadline);
+  }
   self_.on->waiting_in.store(nullptr, std::memory_order_release);
   return outcome();
 }

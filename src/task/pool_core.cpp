@@ -336,7 +336,7 @@ void pool_core::work(std::size_t number) {
   void* surplus = nullptr;
   lock hold(lock_);
   while (job* j = next_job(hold)) {
-    ::operator delete(surplus);
+    if (surplus != nullptr) ::operator delete(surplus);
     const run_outcome outcome = run(j);
     sched::point("worker_pool: a task is done", this);
     hold.lock();
@@ -465,7 +465,7 @@ inline void* pool_core::account(lock& hold, const run_outcome& outcome) {
 }
 
 /// With the lock: the task of that key is over, and the next one's turn has come. Tells a worker of it.
-void pool_core::turn_key(lock& hold, std::uint64_t key) {
+[[gnu::noinline]] void pool_core::turn_key(lock& hold, std::uint64_t key) {
   sync::claimed_list called;
   if (queue_.finished(key)) call_worker(called);
   if (called.empty()) return;

@@ -51,16 +51,17 @@ class job {
     key = options.key.value_or(0);
   }
 
+  job* next = nullptr;  // in a job_list
   std::uint64_t id = 0;
   unsigned attempts = 0;
   int priority = 0;
   bool timed = false;
   bool keyed = false;
   std::uint64_t key = 0;  // if it is keyed
+  // If it is timed:
+  sched::time_point accepted{};
   std::chrono::nanoseconds waited{0};
   std::chrono::nanoseconds ran{0};
-  sched::time_point accepted{};
-  job* next = nullptr;  // in a job_list
 
  protected:
   virtual ~job() = default;
@@ -129,20 +130,9 @@ class job_queue {
   /// Puts a job, which has its number, where it belongs. Throws std::bad_alloc, and the job is still the caller's then;
   /// not for one with neither priority nor key.
   void push(job_ptr& j) {
-    if (plain(*j)) [[likely]]
-      return line_.push_back(std::move(j));
-    if (special_ == nullptr) special_ = std::make_unique<special>();
-    reserve(special_->ranked.size() + special_->waiting + 1);
-    if (j->keyed) {
-      const auto [at, first] = special_->keys.try_emplace(j->key);
-      if (!first) {
-        at->second.push_back(std::move(j));
-        ++special_->waiting;
-        ++apart_;
-        return;
-      }
-    }
-    push_ranked(j);
+    if (!plain(*j)) [[unlikely]]
+      return push_apart(j);
+    line_.push_back(std::move(j));
   }
 
   static bool plain(const job& j) noexcept { return j.priority == 0 && !j.keyed; }
@@ -152,19 +142,13 @@ class job_queue {
 
   /// Takes the first. There is one.
   job* pop() noexcept {
-    if (apart_ == 0 || special_->ranked.empty()) [[likely]]
-      return line_.pop_front();
-    std::vector<job*>& ranked = special_->ranked;
-    if (!line_.empty() && is_after(*ranked.front(), *line_.front())) return line_.pop_front();
-    std::ranges::pop_heap(ranked, [this](const job* a, const job* b) { return is_after(*a, *b); });
-    --apart_;
-    job* j = ranked.back();
-    ranked.pop_back();
-    return j;
+    if (apart_ != 0) [[unlikely]]
+      return pop_first();
+    return line_.pop_front();
   }
 
   /// A job of that key is over: the next one comes into line. Returns whether there was one.
-  bool finished(std::uint64_t key) noexcept {
+  [[gnu::noinline]] bool finished(std::uint64_t key) noexcept {
     const auto at = special_->keys.find(key);
     if (at->second.empty()) {
       special_->keys.erase(at);
@@ -178,7 +162,7 @@ class job_queue {
   }
 
   /// Takes the one that has waited longest. There is one.
-  job* pop_oldest() noexcept {
+  [[gnu::noinline]] job* pop_oldest() noexcept {
     if (apart_ == 0) return line_.pop_front();
     const job* oldest = line_.front();
     const auto older = [&](const job* j) { return j != nullptr && (oldest == nullptr || j->id < oldest->id); };
@@ -201,7 +185,7 @@ class job_queue {
   }
 
   /// Takes out all, those that wait for their key, too.
-  job_list take_all() noexcept {
+  [[gnu::noinline]] job_list take_all() noexcept {
     job_list all;
     while (!empty()) all.push_back(job_ptr(pop()));
     if (apart_ == 0) return all;
@@ -233,6 +217,31 @@ class job_queue {
   void reserve(std::size_t room) {
     std::vector<job*>& ranked = special_->ranked;
     if (room > ranked.capacity()) ranked.reserve(std::max(room, 2 * ranked.capacity()));
+  }
+
+  [[gnu::noinline]] void push_apart(job_ptr& j) {
+    if (special_ == nullptr) special_ = std::make_unique<special>();
+    reserve(special_->ranked.size() + special_->waiting + 1);
+    if (j->keyed) {
+      const auto [at, first] = special_->keys.try_emplace(j->key);
+      if (!first) {
+        at->second.push_back(std::move(j));
+        ++special_->waiting;
+        ++apart_;
+        return;
+      }
+    }
+    push_ranked(j);
+  }
+
+  [[gnu::noinline]] job* pop_first() noexcept {
+    std::vector<job*>& ranked = special_->ranked;
+    if (ranked.empty() || (!line_.empty() && is_after(*ranked.front(), *line_.front()))) return line_.pop_front();
+    std::ranges::pop_heap(ranked, [this](const job* a, const job* b) { return is_after(*a, *b); });
+    --apart_;
+    job* j = ranked.back();
+    ranked.pop_back();
+    return j;
   }
 
   /// One that does not hold its key, and gives it up: others do.
