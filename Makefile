@@ -1,5 +1,5 @@
 # Thin calls; what they do is in scripts/ and CMakePresets.json.
-.PHONY: run test check check-long check-aarch64 format bench
+.PHONY: run test check check-long check-aarch64 stress format bench
 
 build = cmake --preset $(1) $(2) >/dev/null && cmake --build --preset $(1)
 # To run the server nobody needs what the tests need; a build that has the tests keeps them.
@@ -22,6 +22,10 @@ check:
 check-long:
 	@scripts/setup test
 	@scripts/check_long $(ARGS)
+
+stress:
+	@scripts/setup test
+	@scripts/stress $(ARGS)
 
 check-aarch64:
 	@scripts/setup test aarch64
