@@ -9,11 +9,6 @@
 
 namespace {
 
-template <class F>
-void measure(benchmark::State& state, F f) {
-  on_two_threads(state, f);
-}
-
 void uncontended(benchmark::State& state) {
   std::mutex m;
   for (auto _ : state) {
@@ -26,7 +21,7 @@ ROW(uncontended, "std: mutex, uncontended");
 
 void contended(benchmark::State& state, int inside) {
   std::mutex m;
-  measure(state, [&] {
+  on_two_threads(state, [&] {
     const std::scoped_lock hold(m);
     compute(inside);
   });
@@ -38,7 +33,7 @@ BENCHMARK_CAPTURE(contended, long, 1000)->Name("std: mutex, 2 threads, 1 us insi
 void mutex_adding(benchmark::State& state) {
   std::mutex m;
   long sum = 0;
-  measure(state, [&] {
+  on_two_threads(state, [&] {
     const std::scoped_lock hold(m);
     ++sum;
   });
@@ -48,7 +43,7 @@ ROW(mutex_adding, "std: mutex, 1,000 fibers adding");
 void reading(benchmark::State& state) {
   std::shared_mutex m;
   long value = 1;
-  measure(state, [&] {
+  on_two_threads(state, [&] {
     const std::shared_lock hold(m);
     benchmark::DoNotOptimize(value);
   });
@@ -59,7 +54,7 @@ void writing_seldom(benchmark::State& state) {
   std::shared_mutex m;
   long value = 1;
   thread_local int turn = 0;
-  measure(state, [&] {
+  on_two_threads(state, [&] {
     if (++turn % 100 == 0) {
       const std::scoped_lock hold(m);
       ++value;
@@ -73,7 +68,7 @@ ROW(writing_seldom, "std: shared_mutex, 1 in 100 writes, on 2");
 
 void counter(benchmark::State& state) {
   std::atomic<long> value{0};
-  measure(state, [&] { value.fetch_add(1); });
+  on_two_threads(state, [&] { value.fetch_add(1); });
 }
 ROW(counter, "std: counter on 2");
 
@@ -83,7 +78,7 @@ struct statistics {
 
 void copy_and_swap(benchmark::State& state) {
   std::atomic<std::shared_ptr<const statistics>> value(std::make_shared<const statistics>());
-  measure(state, [&] {
+  on_two_threads(state, [&] {
     auto before = value.load();
     for (;;) {
       auto next =
@@ -96,7 +91,7 @@ ROW(copy_and_swap, "std: three-field statistics on 2");
 
 void load(benchmark::State& state) {
   std::atomic<std::shared_ptr<const statistics>> value(std::make_shared<const statistics>());
-  measure(state, [&] { benchmark::DoNotOptimize(value.load()->errors); });
+  on_two_threads(state, [&] { benchmark::DoNotOptimize(value.load()->errors); });
 }
 ROW(load, "std: snapshot load on 2");
 

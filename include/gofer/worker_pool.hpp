@@ -313,11 +313,7 @@ class worker_pool : public tasks::pool_base {
   /// Returns the task's id, from 1 in the order of acceptance. When the queue is full does what the options say. Throws
   /// pool_stopped after drain or stop, queue_full with overflow::reject, and also where with overflow::block all
   /// workers would wait in tasks that submit to this pool.
-  std::uint64_t submit(Task task) {
-    tasks::job_ptr j = make_job(std::move(task));
-    return core_->submit(j);
-  }
-  std::uint64_t submit(Task task, const task_options& of_task) {
+  std::uint64_t submit(Task task, const task_options& of_task = {}) {
     tasks::job_ptr j = make_job(std::move(task));
     j->apply(of_task);
     return core_->submit(j);

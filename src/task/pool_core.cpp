@@ -53,10 +53,6 @@ struct pool_core::waiting_submitter : sync::wait_node {
   bool no_memory = false;  // that
 };
 
-struct pool_core::waiting_for_quiet : sync::wait_node {
-  using wait_node::wait_node;
-};
-
 /// What there is to count of a run.
 struct pool_core::run_outcome {
   enum : std::uint8_t { completed, failed, delayed } what = completed;
@@ -131,20 +127,18 @@ std::uint64_t pool_core::accept(job_ptr& j, sync::claimed_list& called) {
 /// after another, each by the one before: of short tasks one may do all before a second is there.
 void pool_core::call_worker(sync::claimed_list& called) {
   if (calling_ || queue_.empty()) return;
-  while (sync::wait_node* first = idle_.pop_front()) {
-    if (!first->who->claim(sched::waiter::woken)) continue;  // it gave up
-    static_cast<idle_worker*>(first)->given = queue_.pop();
-    called.push(*first);
-    calling_ = true;
-    return;
-  }
+  sync::wait_node* first = idle_.claim_first();
+  if (first == nullptr) return;
+  static_cast<idle_worker*>(first)->given = queue_.pop();
+  called.push(*first);
+  calling_ = true;
 }
 
 /// With the lock, after a job has left the queue.
 void pool_core::let_in_submitters(sync::claimed_list& called) {
-  while (!submitters_.empty() && queue_.size() < options_.queue_capacity) {
-    sync::wait_node* first = submitters_.pop_front();
-    if (!first->who->claim(sched::waiter::woken)) continue;
+  while (queue_.size() < options_.queue_capacity) {
+    sync::wait_node* first = submitters_.claim_first();
+    if (first == nullptr) return;
     auto& submitter = static_cast<waiting_submitter&>(*first);
     try {
       submitter.id = accept(submitter.brought, called);
@@ -173,9 +167,19 @@ void pool_core::done_with(lock& hold, sync::claimed_list& called) {
   }
 }
 
-/// With a full queue, and the lock: waits until the job is accepted. False: the time was up. Throws pool_stopped, and
-/// queue_full if nobody would be left to make room.
-bool pool_core::wait_for_room(lock& hold, job_ptr& j, const sched::wait_limit& limit, std::uint64_t& id) {
+/// With the lock, which it gives back if it accepts the job: the job's id. 0: the queue is full. Throws pool_stopped.
+std::uint64_t pool_core::accept_if_it_fits(lock& hold, job_ptr& j) {
+  if (ending_) refuse(hold);
+  if (queue_.size() >= options_.queue_capacity) return 0;
+  sync::claimed_list called;
+  const std::uint64_t id = accept(j, called);
+  done_with(hold, called);
+  return id;
+}
+
+/// With a full queue, and the lock: waits until the job is accepted; its id. 0: the time was up. Throws pool_stopped,
+/// and queue_full if nobody would be left to make room.
+std::uint64_t pool_core::wait_for_room(lock& hold, job_ptr& j, const sched::wait_limit& limit) {
   const bool stuck = identity().pool == this && !limit.bounded();
   if (stuck && stuck_ + 1 >= max_workers_) {
     ++counted_.rejected;
@@ -194,12 +198,11 @@ bool pool_core::wait_for_room(lock& hold, job_ptr& j, const sched::wait_limit& l
   stuck_ -= stuck ? 1 : 0;
   if (!called) {
     submitters_.remove(me);
-    return false;
+    return 0;
   }
   if (me.no_memory) throw std::bad_alloc();
   if (me.id == 0) refuse(hold);
-  id = me.id;
-  return true;
+  return me.id;
 }
 
 /// With the lock: whether a job is accepted into the queue, and nobody has to be told.
@@ -240,17 +243,9 @@ std::uint64_t pool_core::submit_all(job_list& jobs) {
 
 /// Where somebody has to be woken, or the queue is full. Comes back with the lock or without.
 std::uint64_t pool_core::submit_otherwise(lock& hold, job_ptr& j) {
-  sync::claimed_list called;
-  if (ending_) refuse(hold);
-  std::uint64_t id = 0;
-  if (queue_.size() < options_.queue_capacity) {
-    id = accept(j, called);
-    done_with(hold, called);
-    return id;
-  }
+  if (const std::uint64_t id = accept_if_it_fits(hold, j); id != 0) return id;
   switch (options_.when_full) {
     case overflow::block:
-      wait_for_room(hold, j, sched::for_ever, id);
       break;
     case overflow::reject: {
       ++counted_.rejected;
@@ -260,50 +255,35 @@ std::uint64_t pool_core::submit_otherwise(lock& hold, job_ptr& j) {
                        " tasks and is full");
     }
     case overflow::discard_oldest: {
+      sync::claimed_list called;
+      const std::uint64_t id = accept(j, called);  // beyond the capacity, for a moment
       job_list oldest;
       oldest.push_back(job_ptr(queue_.pop_oldest()));
-      try {
-        id = accept(j, called);
-      } catch (const std::bad_alloc&) {
-        hold.unlock();
-        discard(std::move(oldest), "discarded for a newer task");
-        throw;
-      }
       done_with(hold, called);
       discard(std::move(oldest), "discarded for a newer task");
-      break;
+      return id;
     }
     case overflow::caller_runs: {
-      if (j->keyed) {  // it may not be its turn
-        wait_for_room(hold, j, sched::for_ever, id);
-        break;
-      }
-      id = j->id = ++submitted_;
+      if (j->keyed) break;  // it may not be its turn
+      const std::uint64_t id = j->id = ++submitted_;
       hold.unlock();
       const run_outcome outcome = run(j.release());
       hold.lock();
       void* surplus = account(hold, outcome);
       hold.unlock();
       ::operator delete(surplus);
-      break;
+      return id;
     }
   }
-  return id;
+  return wait_for_room(hold, j, sched::for_ever);
 }
 
 bool pool_core::submit_within(job_ptr& j, const sched::wait_limit& limit) {
   sched::point("worker_pool::try_submit", this);
-  sync::claimed_list called;
   lock hold(lock_);
-  if (ending_) refuse(hold);
-  if (queue_.size() < options_.queue_capacity) {
-    accept(j, called);
-    done_with(hold, called);
-    return true;
-  }
+  if (accept_if_it_fits(hold, j) != 0) return true;
   const bool patient = limit.deadline != sched::time_point::min();
-  std::uint64_t id = 0;
-  if (patient && wait_for_room(hold, j, limit, id)) return true;
+  if (patient && wait_for_room(hold, j, limit) != 0) return true;
   ++counted_.rejected;
   return false;
 }
@@ -346,7 +326,7 @@ void pool_core::work(std::size_t number) {
   const bool shrank = !ending_;
   if (shrank) ++counted_.shrunk;
   sync::claimed_list called;
-  call_all(quiet_, called);
+  quiet_.claim_all(called);
   hold.unlock();
   called.wake();
   ::operator delete(surplus);
@@ -401,17 +381,12 @@ job* pool_core::next_job_otherwise(lock& hold) {
 /// Runs a job that was taken, and settles it, or has it tried again later. Without the lock.
 inline pool_core::run_outcome pool_core::run(job* j) {
   std::exception_ptr error = attempt(*j);
-  run_outcome outcome{.keyed = j->keyed, .key = j->key};
-  if (error == nullptr) [[likely]] {
-    if (j->timed) sample(*j);
-    outcome.memory = j->settle(error, ending_token_);
-    return outcome;
-  }
-  if (j->attempts < options_.max_attempts && !stop_source_.stop_requested() && retry_later(j)) {
+  const bool failed = error != nullptr;
+  if (failed && j->attempts < options_.max_attempts && !stop_source_.stop_requested() && retry_later(j)) {
     return {.what = run_outcome::delayed};
   }
   if (j->timed) sample(*j);
-  outcome.what = run_outcome::failed;
+  run_outcome outcome{.what = failed ? run_outcome::failed : run_outcome::completed, .keyed = j->keyed, .key = j->key};
   outcome.memory = j->settle(error, ending_token_);
   return outcome;
 }
@@ -464,31 +439,27 @@ inline void* pool_core::account(lock& hold, const run_outcome& outcome) {
   return surplus;
 }
 
-/// With the lock: the task of that key is over, and the next one's turn has come. Tells a worker of it.
-[[gnu::noinline]] void pool_core::turn_key(lock& hold, std::uint64_t key) {
-  sync::claimed_list called;
-  if (queue_.finished(key)) call_worker(called);
+/// Keeps the lock but for that.
+void pool_core::wake(lock& hold, sync::claimed_list& called) {
   if (called.empty()) return;
   hold.unlock();
   called.wake();
   hold.lock();
+}
+
+/// With the lock: the task of that key is over, and the next one's turn has come. Tells a worker of it.
+[[gnu::noinline]] void pool_core::turn_key(lock& hold, std::uint64_t key) {
+  sync::claimed_list called;
+  if (queue_.finished(key)) call_worker(called);
+  wake(hold, called);
 }
 
 /// When nothing is queued or running any more: tells those who wait for that.
 void pool_core::settled(lock& hold) {
   sync::claimed_list called;
-  call_all(quiet_, called);
-  if (ending_) call_all(idle_, called);
-  if (called.empty()) return;
-  hold.unlock();
-  called.wake();
-  hold.lock();
-}
-
-void pool_core::call_all(sync::wait_list& list, sync::claimed_list& called) {
-  while (sync::wait_node* first = list.pop_front()) {
-    if (first->who->claim(sched::waiter::woken)) called.push(*first);
-  }
+  quiet_.claim_all(called);
+  if (ending_) idle_.claim_all(called);
+  wake(hold, called);
 }
 
 std::chrono::nanoseconds pool_core::backoff_before(unsigned attempt) noexcept {
@@ -521,26 +492,19 @@ void pool_core::retry(job_ptr j) {
   lock hold(lock_);
   const auto delay = backoff_before(j->attempts + 1);
   hold.unlock();
-  sync::claimed_list called;
-  if (sleep_for(delay, stop_token_)) {
-    hold.lock();
-    --delayed_;
-    queue_.push_front(std::move(j));  // it has waited longest
-    call_worker(called);
-    done_with(hold, called);
-    return;
-  }
-  auto error =
-      std::make_exception_ptr(task_discarded("worker_pool \"" + options_.name + "\": stopped before the next attempt"));
-  const bool keyed = j->keyed;
-  const std::uint64_t key = j->key;
-  ::operator delete(j.release()->settle(error, ending_token_));
+  const bool waited = sleep_for(delay, stop_token_);
   hold.lock();
   --delayed_;
-  ++settled_;
-  ++counted_.discarded;
-  if (keyed) turn_key(hold, key);
-  if (unsettled() == 0) settled(hold);
+  if (!waited) {
+    hold.unlock();
+    job_list dropped;
+    dropped.push_back(std::move(j));
+    return discard(std::move(dropped), "stopped before the next attempt");
+  }
+  sync::claimed_list called;
+  queue_.push_front(std::move(j));  // it has waited longest
+  call_worker(called);
+  done_with(hold, called);
 }
 
 /// Adds workers while the queue is longer than what they take in an interval; ends when they keep up.
@@ -562,8 +526,8 @@ void pool_core::scale() {
 void pool_core::begin_ending(sync::claimed_list& called) {
   if (ending_) return;
   ending_ = true;
-  call_all(idle_, called);
-  call_all(submitters_, called);
+  idle_.claim_all(called);
+  submitters_.claim_all(called);
 }
 
 /// With the lock: waits until nothing is queued or running, and, if asked for, the workers have gone. False: the limit
@@ -572,7 +536,7 @@ bool pool_core::wait_until_quiet(lock& hold, const char* reason, bool workers_to
   const auto over = [&] { return unsettled() == 0 && (!workers_too || workers_ == 0); };
   while (!over()) {
     sched::waiter self(reason, this, limit);
-    waiting_for_quiet me(self);
+    sync::wait_node me(self);
     quiet_.push_back(me);
     hold.unlock();
     const bool called = self.wait() == sched::waiter::woken;
@@ -582,6 +546,13 @@ bool pool_core::wait_until_quiet(lock& hold, const char* reason, bool workers_to
     return over();
   }
   return true;
+}
+
+/// When all is settled, with the lock, which it gives back: closes the results, the first time.
+void pool_core::close_once(lock& hold) {
+  const bool first = !std::exchange(closed_, true);
+  hold.unlock();
+  if (first) close_();
 }
 
 bool pool_core::drain(const sched::wait_limit& limit) {
@@ -600,9 +571,7 @@ bool pool_core::drain(const sched::wait_limit& limit) {
     stop();
     return false;
   }
-  const bool first = !std::exchange(closed_, true);
-  hold.unlock();
-  if (first) close_();
+  close_once(hold);
   return true;
 }
 
@@ -622,12 +591,10 @@ void pool_core::stop() {
   if (sched::stopped()) return;  // after main: the workers are gone
   hold.lock();
   wait_until_quiet(hold, "worker_pool::stop", true, sched::for_ever);
-  const bool first = !std::exchange(closed_, true);
-  hold.unlock();
-  if (first) close_();
+  close_once(hold);
 }
 
-/// Settles jobs that were taken from the queue.
+/// Settles jobs that are neither queued nor run any more.
 void pool_core::discard(job_list dropped, const char* why) {
   const auto error = std::make_exception_ptr(task_discarded("worker_pool \"" + options_.name + "\": " + why));
   while (!dropped.empty()) {
@@ -663,7 +630,7 @@ void pool_core::resize(std::size_t min_workers, std::size_t max_workers) {
   min_workers_ = min_workers;
   max_workers_ = max_workers;
   while (!ending_ && workers_ < min_workers_) add_worker(hold, true);
-  call_all(idle_, called);  // those above the new bounds go
+  idle_.claim_all(called);  // those above the new bounds go
   done_with(hold, called);
 }
 

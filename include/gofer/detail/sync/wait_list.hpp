@@ -18,6 +18,37 @@ struct wait_node {
   bool linked = false;
 };
 
+/// Waiters that were claimed while a lock was held, to be woken once it is free. Every node is read before its waiter
+/// is woken, never after.
+class claimed_list {
+ public:
+  /// Takes over a node that is in no list and whose waiter the caller has claimed.
+  void push(wait_node& n) noexcept {
+    n.next = nullptr;
+    if (first_ == nullptr) {
+      first_ = &n;
+    } else {
+      last_->next = &n;
+    }
+    last_ = &n;
+  }
+
+  bool empty() const noexcept { return first_ == nullptr; }
+
+  void wake() noexcept {
+    for (wait_node* n = first_; n != nullptr;) {
+      wait_node* next = n->next;
+      n->who->wake();
+      n = next;
+    }
+    first_ = nullptr;
+  }
+
+ private:
+  wait_node* first_ = nullptr;
+  wait_node* last_ = nullptr;
+};
+
 /// Those who wait, first in first out: a doubly linked list of nodes in the waiters' frames. One pointer in size. The
 /// owner brings the lock.
 class wait_list {
@@ -59,6 +90,19 @@ class wait_list {
     return n;
   }
 
+  /// Removes the first waiter that can still be claimed, and claims it. Null if there is none.
+  wait_node* claim_first() noexcept {
+    while (wait_node* n = pop_front()) {
+      if (n->who->claim(sched::waiter::woken)) return n;
+    }
+    return nullptr;
+  }
+
+  /// Removes and claims all who can be claimed.
+  void claim_all(claimed_list& claimed) noexcept {
+    while (wait_node* n = claim_first()) claimed.push(*n);
+  }
+
   /// Returns false if the node was not in the list any more.
   bool remove(wait_node& n) noexcept {
     if (!n.linked) return false;
@@ -80,37 +124,6 @@ class wait_list {
 
  private:
   wait_node* head_ = nullptr;
-};
-
-/// Waiters that were claimed while a lock was held, to be woken once it is free. Every node is read before its waiter
-/// is woken, never after.
-class claimed_list {
- public:
-  /// Takes over a node that is in no list and whose waiter the caller has claimed.
-  void push(wait_node& n) noexcept {
-    n.next = nullptr;
-    if (first_ == nullptr) {
-      first_ = &n;
-    } else {
-      last_->next = &n;
-    }
-    last_ = &n;
-  }
-
-  bool empty() const noexcept { return first_ == nullptr; }
-
-  void wake() noexcept {
-    for (wait_node* n = first_; n != nullptr;) {
-      wait_node* next = n->next;
-      n->who->wake();
-      n = next;
-    }
-    first_ = nullptr;
-  }
-
- private:
-  wait_node* first_ = nullptr;
-  wait_node* last_ = nullptr;
 };
 
 }  // namespace gofer::sync

@@ -46,17 +46,12 @@ class wait_queue {
   wait_node* pop_front() noexcept { return list_.pop_front(); }
 
   /// Removes the first waiter that can still be claimed, and claims it. Null if there is none.
-  wait_node* claim_first() noexcept {
-    while (wait_node* n = list_.pop_front()) {
-      if (n->who->claim(sched::waiter::woken)) return n;
-    }
-    return nullptr;
-  }
+  wait_node* claim_first() noexcept { return list_.claim_first(); }
 
   /// Removes and claims all who can be claimed.
   claimed_list claim_all() noexcept {
     claimed_list all;
-    while (wait_node* n = claim_first()) all.push(*n);
+    list_.claim_all(all);
     return all;
   }
 

@@ -57,7 +57,7 @@ class job {
   int priority = 0;
   bool timed = false;
   bool keyed = false;
-  std::uint64_t key = 0;  // if it is keyed
+  std::uint64_t key = 0;  // if it is keyed. Not std::optional: to copy one waits for its parts to be written
   // If it is timed:
   sched::time_point accepted{};
   std::chrono::nanoseconds waited{0};
@@ -120,7 +120,7 @@ class job_list {
 /// of the jobs of one key only the first is in line.
 class job_queue {
  public:
-  explicit job_queue(std::size_t priority_step) noexcept : step_(static_cast<std::int64_t>(priority_step)) {}
+  explicit job_queue(std::size_t priority_step) noexcept : later_{static_cast<std::int64_t>(priority_step)} {}
 
   /// True if there is none that may be taken.
   bool empty() const noexcept { return line_.empty() && (apart_ == 0 || special_->ranked.empty()); }
@@ -179,7 +179,7 @@ class job_queue {
     if (in_heap == ranked.end()) return line_.pop_front();
     job* j = std::exchange(*in_heap, ranked.back());
     ranked.pop_back();
-    std::ranges::make_heap(ranked, [this](const job* a, const job* b) { return is_after(*a, *b); });
+    std::ranges::make_heap(ranked, later_);
     --apart_;
     return j;
   }
@@ -209,11 +209,16 @@ class job_queue {
     }
   };
 
-  std::int64_t rank(const job& j) const noexcept { return static_cast<std::int64_t>(j.id) - j.priority * step_; }
-  bool is_after(const job& a, const job& b) const noexcept {
-    const std::int64_t difference = rank(a) - rank(b);
-    return difference > 0 || (difference == 0 && a.id > b.id);
-  }
+  /// Which of two jobs is to be taken later.
+  struct later {
+    std::int64_t step;
+    std::int64_t rank(const job& j) const noexcept { return static_cast<std::int64_t>(j.id) - j.priority * step; }
+    bool operator()(const job* a, const job* b) const noexcept {
+      const std::int64_t difference = rank(*a) - rank(*b);
+      return difference > 0 || (difference == 0 && a->id > b->id);
+    }
+  };
+
   void reserve(std::size_t room) {
     std::vector<job*>& ranked = special_->ranked;
     if (room > ranked.capacity()) ranked.reserve(std::max(room, 2 * ranked.capacity()));
@@ -236,8 +241,8 @@ class job_queue {
 
   [[gnu::noinline]] job* pop_first() noexcept {
     std::vector<job*>& ranked = special_->ranked;
-    if (ranked.empty() || (!line_.empty() && is_after(*ranked.front(), *line_.front()))) return line_.pop_front();
-    std::ranges::pop_heap(ranked, [this](const job* a, const job* b) { return is_after(*a, *b); });
+    if (ranked.empty() || (!line_.empty() && later_(ranked.front(), line_.front()))) return line_.pop_front();
+    std::ranges::pop_heap(ranked, later_);
     --apart_;
     job* j = ranked.back();
     ranked.pop_back();
@@ -256,14 +261,14 @@ class job_queue {
   /// There is room: push has seen to that, for those that wait as well.
   void push_ranked(job_ptr& j) noexcept {
     special_->ranked.push_back(j.release());
-    std::ranges::push_heap(special_->ranked, [this](const job* a, const job* b) { return is_after(*a, *b); });
+    std::ranges::push_heap(special_->ranked, later_);
     ++apart_;
   }
 
   job_list line_;
   std::size_t apart_ = 0;  // jobs in special_
   std::unique_ptr<special> special_;
-  const std::int64_t step_;
+  const later later_;
 };
 
 }  // namespace gofer::tasks

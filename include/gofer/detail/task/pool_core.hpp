@@ -152,7 +152,6 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   using lock = std::unique_lock<sched::spin_lock>;
   struct idle_worker;
   struct waiting_submitter;
-  struct waiting_for_quiet;
   struct run_outcome;
 
   bool queues_at_once(const job& j) const noexcept;
@@ -160,14 +159,15 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   std::uint64_t number(job& j) noexcept;
   std::uint64_t accept(job_ptr& j, sync::claimed_list& called);
   void call_worker(sync::claimed_list& called);
+  static void wake(lock& hold, sync::claimed_list& called);
   void turn_key(lock& hold, std::uint64_t key);
-  bool wait_for_room(lock& hold, job_ptr& j, const sched::wait_limit& limit, std::uint64_t& id);
+  std::uint64_t accept_if_it_fits(lock& hold, job_ptr& j);
+  std::uint64_t wait_for_room(lock& hold, job_ptr& j, const sched::wait_limit& limit);
   void let_in_submitters(sync::claimed_list& called);
   void done_with(lock& hold, sync::claimed_list& called);
   [[noreturn]] void refuse(lock& hold) const;
   void check_outside(const char* operation) const;
   void begin_ending(sync::claimed_list& called);
-  static void call_all(sync::wait_list& list, sync::claimed_list& called);
   void discard(job_list dropped, const char* why);
   void add_worker(lock& hold, bool growth);
   void work(std::size_t number);
@@ -184,6 +184,7 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   void scale();
   bool may_grow() const noexcept { return workers_ < max_workers_ && !scaling_; }
   void report_scale(std::size_t before, std::size_t after);
+  void close_once(lock& hold);
   bool wait_until_quiet(lock& hold, const char* reason, bool workers_too, const sched::wait_limit& limit);
   std::uint64_t unsettled() const noexcept { return submitted_ - settled_; }
   std::int64_t taken() const noexcept { return static_cast<std::int64_t>(submitted_ - queue_.size()); }
