@@ -161,11 +161,13 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   void call_worker(sync::claimed_list& called);
   static void wake(lock& hold, sync::claimed_list& called);
   void turn_key(lock& hold, std::uint64_t key);
-  std::uint64_t accept_if_it_fits(lock& hold, job_ptr& j);
+  bool has_room(lock& hold) const;
+  std::uint64_t accept_and_call(lock& hold, job_ptr& j);
   std::uint64_t wait_for_room(lock& hold, job_ptr& j, const sched::wait_limit& limit);
   void let_in_submitters(sync::claimed_list& called);
   void done_with(lock& hold, sync::claimed_list& called);
   [[noreturn]] void refuse(lock& hold) const;
+  bool called_in_task() const;
   void check_outside(const char* operation) const;
   void begin_ending(sync::claimed_list& called);
   void discard(job_list dropped, const char* why);
@@ -174,6 +176,7 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   job* next_job(lock& hold);
   job* next_job_otherwise(lock& hold);
   run_outcome run(job* j);
+  void run_in_caller(lock& hold, job_ptr& j);
   std::exception_ptr attempt(job& j);
   std::exception_ptr attempt_timed(job& j);
   void sample(const job& j);

@@ -1,0 +1,179 @@
+// How a pool accepts tasks, and what it does when its queue is full.
+
+#include <mutex>
+
+#include <gofer/detail/task/pool_core.hpp>
+
+namespace gofer::tasks {
+namespace {
+
+/// One task in so many is timed in a pool that is not `timed`.
+constexpr std::uint64_t sampled = 64;
+
+}  // namespace
+
+struct pool_core::waiting_submitter : sync::wait_node {
+  waiting_submitter(sched::waiter& w, job_ptr& j) noexcept : wait_node(w), brought(j) {}
+  job_ptr& brought;
+  std::uint64_t id = 0;    // once it is accepted; when it was called without: the pool ends, or
+  bool no_memory = false;  // that
+};
+
+/// With the lock: the id of a job that is accepted.
+inline std::uint64_t pool_core::number(job& j) noexcept {
+  const std::uint64_t id = ++submitted_;
+  j.id = id;
+  j.timed = options_.timed || id % sampled == 0;
+  if (j.timed) j.accepted = sched::now();
+  return id;
+}
+
+/// With the lock: puts the job into the queue. Throws std::bad_alloc, and has not accepted it then.
+std::uint64_t pool_core::accept(job_ptr& j, sync::claimed_list& called) {
+  const std::uint64_t id = number(*j);
+  try {
+    queue_.push(j);
+  } catch (...) {
+    --submitted_;
+    throw;
+  }
+  call_worker(called);
+  return id;
+}
+
+/// With the lock, after a job has left the queue.
+void pool_core::let_in_submitters(sync::claimed_list& called) {
+  while (queue_.size() < options_.queue_capacity) {
+    sync::wait_node* first = submitters_.claim_first();
+    if (first == nullptr) return;
+    auto& submitter = static_cast<waiting_submitter&>(*first);
+    try {
+      submitter.id = accept(submitter.brought, called);
+    } catch (const std::bad_alloc&) {
+      submitter.no_memory = true;
+    }
+    called.push(submitter);
+  }
+}
+
+/// With the lock: whether the queue has room. Throws pool_stopped.
+bool pool_core::has_room(lock& hold) const {
+  if (ending_) refuse(hold);
+  return queue_.size() < options_.queue_capacity;
+}
+
+/// With the lock, which it gives back: accepts a job for which there is room; its id.
+std::uint64_t pool_core::accept_and_call(lock& hold, job_ptr& j) {
+  sync::claimed_list called;
+  const std::uint64_t id = accept(j, called);
+  done_with(hold, called);
+  return id;
+}
+
+/// With a full queue, and the lock: waits until the job is accepted; its id. 0: the time was up. Throws pool_stopped,
+/// and queue_full if nobody would be left to make room.
+std::uint64_t pool_core::wait_for_room(lock& hold, job_ptr& j, const sched::wait_limit& limit) {
+  const bool stuck = called_in_task() && !limit.bounded();
+  if (stuck && stuck_ + 1 >= max_workers_) {
+    ++counted_.rejected;
+    hold.unlock();
+    throw queue_full("worker_pool \"" + options_.name +
+                     "\": the queue is full, and every worker would wait for room in it, in tasks that submit to their "
+                     "own pool; overflow::caller_runs lets them run such tasks themselves");
+  }
+  stuck_ += stuck ? 1 : 0;
+  sched::waiter self("worker_pool::submit", this, limit);
+  waiting_submitter me(self, j);
+  submitters_.push_back(me);
+  hold.unlock();
+  const bool called = self.wait() == sched::waiter::woken;
+  hold.lock();
+  stuck_ -= stuck ? 1 : 0;
+  if (!called) {
+    submitters_.remove(me);
+    return 0;
+  }
+  if (me.no_memory) throw std::bad_alloc();
+  if (me.id == 0) refuse(hold);
+  return me.id;
+}
+
+/// With the lock: whether a job is accepted into the queue, and nobody has to be told.
+inline bool pool_core::queues_at_once(const job& j) const noexcept {
+  const bool calls = !idle_.empty() && !calling_;
+  return queue_.size() < options_.queue_capacity && !ending_ && !calls && !may_grow() && job_queue::plain(j);
+}
+
+std::uint64_t pool_core::submit(job_ptr& j) {
+  sched::point("worker_pool::submit", this);
+  lock hold(lock_);
+  if (!queues_at_once(*j)) [[unlikely]]
+    return submit_otherwise(hold, j);
+  const std::uint64_t id = number(*j);
+  queue_.push(j);
+  if (free_count_ != 0 && spare_.load(std::memory_order_relaxed) == nullptr) {  // for the next
+    spare_.store(free_[--free_count_], std::memory_order_release);
+  }
+  return id;
+}
+
+std::uint64_t pool_core::submit_all(job_list& jobs) {
+  sched::point("worker_pool::submit", this);
+  std::uint64_t last = 0;
+  lock hold(lock_);
+  while (!jobs.empty()) {
+    job_ptr j(jobs.pop_front());
+    if (queues_at_once(*j)) [[likely]] {
+      last = number(*j);
+      queue_.push(j);
+      continue;
+    }
+    last = submit_otherwise(hold, j);
+    if (!hold.owns_lock()) hold.lock();
+  }
+  return last;
+}
+
+/// Where somebody has to be woken, or the queue is full. Comes back with the lock or without.
+std::uint64_t pool_core::submit_otherwise(lock& hold, job_ptr& j) {
+  if (has_room(hold)) return accept_and_call(hold, j);
+  switch (options_.when_full) {
+    case overflow::block:
+      break;
+    case overflow::reject: {
+      ++counted_.rejected;
+      const std::size_t queued = queue_.size();
+      hold.unlock();
+      throw queue_full("worker_pool \"" + options_.name + "\": the queue holds " + std::to_string(queued) +
+                       " tasks and is full");
+    }
+    case overflow::discard_oldest: {
+      sync::claimed_list called;
+      const std::uint64_t id = accept(j, called);  // beyond the capacity, for a moment
+      job_list oldest;
+      oldest.push_back(job_ptr(queue_.pop_oldest()));
+      done_with(hold, called);
+      discard(std::move(oldest), "discarded for a newer task");
+      return id;
+    }
+    case overflow::caller_runs: {
+      if (j->keyed) break;  // it may not be its turn
+      const std::uint64_t id = j->id = ++submitted_;
+      run_in_caller(hold, j);
+      return id;
+    }
+  }
+  return wait_for_room(hold, j, sched::for_ever);
+}
+
+bool pool_core::submit_within(job_ptr& j, const sched::wait_limit& limit) {
+  sched::point("worker_pool::try_submit", this);
+  lock hold(lock_);
+  if (has_room(hold)) return accept_and_call(hold, j) != 0;
+  const bool patient = limit.deadline != sched::time_point::min();
+  if (patient && wait_for_room(hold, j, limit) != 0) return true;
+  ++counted_.rejected;
+  return false;
+}
+
+}  // namespace gofer::tasks

@@ -1,0 +1,287 @@
+// What the workers of a pool do, and how many there are.
+
+#include <algorithm>
+#include <mutex>
+
+#include <gofer/detail/task/pool_core.hpp>
+#include <gofer/go.hpp>
+#include <gofer/time.hpp>
+#include <gofer/worker_pool.hpp>
+
+namespace gofer {
+namespace {
+
+/// Who runs a task, for this_worker and to refuse waits for oneself.
+struct worker_identity {
+  const tasks::pool_core* pool = nullptr;
+  std::size_t number = 0;
+};
+
+worker_identity& identity() {
+  static fiber_local<worker_identity> own;
+  return *own;
+}
+
+}  // namespace
+
+std::size_t this_worker::number() noexcept { return identity().number; }
+
+namespace tasks {
+
+struct pool_core::idle_worker : sync::wait_node {
+  using wait_node::wait_node;
+  job* given = nullptr;  // none when it was called: to look again
+};
+
+/// What there is to count of a run.
+struct pool_core::run_outcome {
+  enum : std::uint8_t { completed, failed, delayed } what = completed;
+  bool keyed = false;
+  std::uint64_t key = 0;
+  void* memory = nullptr;  // of the job that is gone
+};
+
+/// Whether it is one of this pool's tasks that calls.
+bool pool_core::called_in_task() const { return identity().pool == this; }
+
+/// With the lock: gives the first job to a worker that has nothing to do, if there are both. Workers are called one
+/// after another, each by the one before: of short tasks one may do all before a second is there.
+void pool_core::call_worker(sync::claimed_list& called) {
+  if (calling_ || queue_.empty()) return;
+  sync::wait_node* first = idle_.claim_first();
+  if (first == nullptr) return;
+  static_cast<idle_worker*>(first)->given = queue_.pop();
+  called.push(*first);
+  calling_ = true;
+}
+
+void pool_core::add_worker(lock& hold, bool growth) {
+  const std::size_t before = workers_++;
+  const std::size_t number = ++numbered_;
+  if (growth) ++counted_.grown;
+  hold.unlock();
+  try {
+    go(go_options{.name = options_.name + "/" + std::to_string(number)},
+       [self = shared_from_this(), number] { self->work(number); });
+  } catch (...) {
+    hold.lock();
+    --workers_;
+    if (growth) --counted_.grown;
+    throw;
+  }
+  if (growth) report_scale(before, before + 1);
+  hold.lock();
+}
+
+void pool_core::report_scale(std::size_t before, std::size_t after) {
+  if (options_.on_scale) options_.on_scale(before, after);
+}
+
+/// The life of a worker.
+void pool_core::work(std::size_t number) {
+  identity() = {.pool = this, .number = number};
+  void* surplus = nullptr;
+  lock hold(lock_);
+  while (job* j = next_job(hold)) {
+    if (surplus != nullptr) ::operator delete(surplus);
+    const run_outcome outcome = run(j);
+    sched::point("worker_pool: a task is done", this);
+    hold.lock();
+    surplus = account(hold, outcome);
+  }
+  const std::size_t after = --workers_;
+  const bool shrank = !ending_;
+  if (shrank) ++counted_.shrunk;
+  sync::claimed_list called;
+  quiet_.claim_all(called);
+  hold.unlock();
+  called.wake();
+  ::operator delete(surplus);
+  if (shrank) report_scale(after + 1, after);
+}
+
+/// Called with the lock: the next job, without the lock; or, with it, null, when the worker is to go.
+inline job* pool_core::next_job(lock& hold) {
+  if (queue_.empty() || !submitters_.empty() || workers_ != max_workers_) [[unlikely]]
+    return next_job_otherwise(hold);
+  job* j = queue_.pop();
+  hold.unlock();
+  return j;
+}
+
+/// Where somebody has to be woken, there is nothing to do, or the number of workers changes.
+job* pool_core::next_job_otherwise(lock& hold) {
+  for (;;) {
+    if (workers_ > max_workers_ && !ending_) return nullptr;  // resized
+    if (!queue_.empty()) {
+      sync::claimed_list called;
+      job* j = queue_.pop();
+      let_in_submitters(called);
+      done_with(hold, called);
+      return j;
+    }
+    // What runs may fail and want another attempt; where a caller runs it, no worker is there but those that stay.
+    if (ending_ && unsettled() == 0) return nullptr;
+    const bool surplus = workers_ > min_workers_;
+    const sched::wait_limit limit{.deadline =
+                                      surplus ? sched::deadline_after(options_.idle_timeout) : sched::no_deadline};
+    sched::waiter self("worker_pool: waiting for a task", this, limit);
+    idle_worker me(self);
+    idle_.push_front(me);  // the one that came last is the warmest, and those that are not needed get to their timeout
+    hold.unlock();
+    const bool called = self.wait() == sched::waiter::woken;
+    hold.lock();
+    if (me.given != nullptr) {
+      sync::claimed_list called_on;
+      calling_ = false;
+      call_worker(called_on);
+      let_in_submitters(called_on);
+      done_with(hold, called_on);
+      return me.given;
+    }
+    if (called) continue;
+    idle_.remove(me);
+    if (queue_.empty() && !ending_ && workers_ > min_workers_) return nullptr;
+  }
+}
+
+/// Runs a job that was taken, and settles it, or has it tried again later. Without the lock.
+inline pool_core::run_outcome pool_core::run(job* j) {
+  std::exception_ptr error = attempt(*j);
+  const bool failed = error != nullptr;
+  if (failed && j->attempts < options_.max_attempts && !stop_source_.stop_requested() && retry_later(j)) {
+    return {.what = run_outcome::delayed};
+  }
+  if (j->timed) sample(*j);
+  run_outcome outcome{.what = failed ? run_outcome::failed : run_outcome::completed, .keyed = j->keyed, .key = j->key};
+  outcome.memory = j->settle(error, ending_token_);
+  return outcome;
+}
+
+inline std::exception_ptr pool_core::attempt(job& j) {
+  ++j.attempts;
+  if (j.timed || options_.task_timeout.count() != 0) [[unlikely]]
+    return attempt_timed(j);
+  return j.attempt(stop_token_);
+}
+
+/// An attempt that is timed, or limited in time.
+std::exception_ptr pool_core::attempt_timed(job& j) {
+  const sched::time_point begin = sched::now();
+  if (j.attempts == 1 && j.accepted != sched::time_point()) j.waited = begin - j.accepted;
+  std::exception_ptr error;
+  if (options_.task_timeout.count() == 0) {
+    error = j.attempt(stop_token_);
+  } else {
+    std::stop_source of_task;
+    const timer limit(options_.task_timeout, [of_task]() mutable { of_task.request_stop(); });
+    const auto forward = [&] { of_task.request_stop(); };
+    const std::stop_callback<decltype(forward)> of_pool(stop_token_, forward);
+    error = j.attempt(of_task.get_token());
+  }
+  if (j.timed) j.ran += sched::now() - begin;
+  return error;
+}
+
+/// For the percentiles.
+void pool_core::sample(const job& j) {
+  const lock hold(lock_);
+  waiting_.add(j.waited);
+  running_time_.add(j.ran);
+}
+
+/// Counts what became of a job that ran. Keeps the lock, but for telling those who wait for the pool to be quiet.
+/// Returns memory that is to be freed without the lock.
+inline void* pool_core::account(lock& hold, const run_outcome& outcome) {
+  if (outcome.what == run_outcome::delayed) [[unlikely]]
+    return nullptr;  // counted already
+  ++settled_;
+  if (outcome.what == run_outcome::failed) ++counted_.failed;
+  void* surplus = outcome.memory;
+  if (surplus != nullptr && free_count_ < free_.size()) free_[free_count_++] = std::exchange(surplus, nullptr);
+  if (outcome.keyed) [[unlikely]]
+    turn_key(hold, outcome.key);
+  if (unsettled() == 0) [[unlikely]]
+    settled(hold);
+  return surplus;
+}
+
+/// Runs a job that was accepted at once; with the lock, which it gives back.
+void pool_core::run_in_caller(lock& hold, job_ptr& j) {
+  hold.unlock();
+  const run_outcome outcome = run(j.release());
+  hold.lock();
+  void* surplus = account(hold, outcome);
+  hold.unlock();
+  ::operator delete(surplus);
+}
+
+/// With the lock: the task of that key is over, and the next one's turn has come. Tells a worker of it.
+[[gnu::noinline]] void pool_core::turn_key(lock& hold, std::uint64_t key) {
+  sync::claimed_list called;
+  if (queue_.finished(key)) call_worker(called);
+  wake(hold, called);
+}
+
+std::chrono::nanoseconds pool_core::backoff_before(unsigned attempt) noexcept {
+  auto delay = options_.backoff;
+  for (unsigned i = 2; i < attempt && delay < options_.max_backoff; ++i) delay *= 2;
+  delay = std::min(delay, options_.max_backoff);
+  next_random_ = next_random_ * 6364136223846793005ULL + 1442695040888963407ULL;
+  return delay - delay / 2 * static_cast<std::int64_t>(next_random_ >> 40) / (std::int64_t{1} << 24);
+}
+
+/// False: there is no memory for the fiber that would wait.
+bool pool_core::retry_later(job* j) {
+  {
+    const lock hold(lock_);
+    ++delayed_;
+    ++counted_.retried;
+  }
+  try {
+    go(go_options{.name = options_.name + "/retry"}, [self = shared_from_this(), j] { self->retry(job_ptr(j)); });
+    return true;
+  } catch (...) {
+    const lock hold(lock_);
+    --delayed_;
+    --counted_.retried;
+    return false;
+  }
+}
+
+void pool_core::retry(job_ptr j) {
+  lock hold(lock_);
+  const auto delay = backoff_before(j->attempts + 1);
+  hold.unlock();
+  const bool waited = sleep_for(delay, stop_token_);
+  hold.lock();
+  --delayed_;
+  if (!waited) {
+    hold.unlock();
+    job_list dropped;
+    dropped.push_back(std::move(j));
+    return discard(std::move(dropped), "stopped before the next attempt");
+  }
+  sync::claimed_list called;
+  queue_.push_front(std::move(j));  // it has waited longest
+  call_worker(called);
+  done_with(hold, called);
+}
+
+/// Adds workers while the queue is longer than what they take in an interval; ends when they keep up.
+void pool_core::scale() {
+  lock hold(lock_);
+  while (!ending_ && !queue_.empty() && workers_ < max_workers_) {
+    const auto taken_before = taken();
+    hold.unlock();
+    sleep_for(options_.scale_interval, ending_token_);
+    hold.lock();
+    if (ending_ || workers_ >= max_workers_ || static_cast<std::int64_t>(queue_.size()) <= taken() - taken_before)
+      continue;
+    add_worker(hold, true);
+  }
+  scaling_ = false;
+}
+
+}  // namespace tasks
+}  // namespace gofer
