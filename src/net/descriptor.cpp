@@ -40,9 +40,8 @@ void descriptor::leave() noexcept {
 
 bool descriptor::wait(direction d, const char* reason, std::error_code& error) noexcept {
   const std::atomic<sched::time_point>& limit = deadline_[static_cast<int>(d)];
-  const bool in_time =
-      (uses_.load(std::memory_order_acquire) & closed) == 0 && side(d).wait(reason, limit) == sched::waiter::woken;
-  if ((uses_.load(std::memory_order_acquire) & closed) != 0) {
+  const bool in_time = !is_closed() && side(d).wait(reason, limit) == sched::waiter::woken;
+  if (is_closed()) {
     error = std::make_error_code(std::errc::operation_canceled);
     return false;
   }
@@ -56,8 +55,9 @@ void descriptor::set_deadline(direction d, sched::time_point at) noexcept {
   side(d).nudge();  // whoever waits looks at it again
 }
 
-void descriptor::close() noexcept {
+void descriptor::close(void (*last)(int number)) noexcept {
   if ((uses_.fetch_or(closed, std::memory_order_acq_rel) & closed) != 0) return;
+  if (last != nullptr) last(number_);
   record_->readable.notify();
   record_->writable.notify();
   leave();

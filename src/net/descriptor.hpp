@@ -43,6 +43,7 @@ class descriptor {
       }
       if (result == -EINTR) continue;
       if (result != -EAGAIN && result != -EINPROGRESS) {
+        if (is_closed()) return fail(error, std::errc::operation_canceled);
         error.assign(static_cast<int>(-result), std::system_category());
         return -1;
       }
@@ -61,7 +62,8 @@ class descriptor {
   }
 
   void set_deadline(direction d, sched::time_point at) noexcept;
-  void close() noexcept;
+  /// `last(number)` is called at once, while calls under way still keep the descriptor open.
+  void close(void (*last)(int number) = nullptr) noexcept;
   const endpoint& remote() const noexcept { return remote_; }
   std::string local_address() noexcept;
 
@@ -91,6 +93,7 @@ class descriptor {
     error = std::make_error_code(code);
     return -1;
   }
+  bool is_closed() const noexcept { return (uses_.load(std::memory_order_acquire) & closed) != 0; }
   bool enter() noexcept;
   void leave() noexcept;
   sched::poll_side& side(direction d) noexcept { return d == direction::read ? record_->readable : record_->writable; }

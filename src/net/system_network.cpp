@@ -152,7 +152,10 @@ class system_acceptor final : public acceptor {
     }
   }
 
-  void close() noexcept override { listening_.close(); }
+  /// An accept under way keeps the descriptor open until its fiber has run, but nobody is to get in any more.
+  void close() noexcept override {
+    listening_.close([](int number) { ::shutdown(number, SHUT_RDWR); });
+  }
   std::string address() override { return listening_.local_address(); }
 
  private:

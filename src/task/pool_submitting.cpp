@@ -169,7 +169,10 @@ std::uint64_t pool_core::submit_otherwise(lock& hold, job_ptr& j) {
 bool pool_core::submit_within(job_ptr& j, const sched::wait_limit& limit) {
   sched::point("worker_pool::try_submit", this);
   lock hold(lock_);
-  if (has_room(hold)) return accept_and_call(hold, j) != 0;
+  if (has_room(hold)) {
+    accept_and_call(hold, j);
+    return true;
+  }
   const bool patient = limit.deadline != sched::time_point::min();
   if (patient && wait_for_room(hold, j, limit) != 0) return true;
   ++counted_.rejected;

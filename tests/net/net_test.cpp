@@ -172,6 +172,25 @@ TEST_P(Net, ClosingWakesWhoeverWaits) {
   EXPECT_EQ(error_of([&] { server.write(bytes("x")); }), std::errc::operation_canceled);
 }
 
+// Also while an accept is under way, which has yet to hear of it.
+TEST(NetListener, LetsNobodyInOnceItIsClosed) {
+  for (int k = 0; k < test::times(500); ++k) {
+    net::listener listener = net::listener::listen("127.0.0.1:0");
+    const std::string address = listener.address();
+    std::atomic<bool> accepting{false};
+    gofer::wait_group one;
+    one.go([&] {
+      accepting = true;
+      EXPECT_EQ(error_of([&] { (void)listener.accept(); }), std::errc::operation_canceled);
+    });
+    while (!accepting) gofer::yield();
+    if (k % 2 == 0) gofer::sleep_for(50us);
+    listener.close();
+    EXPECT_THROW(net::dial(address, 10s), std::system_error);
+    one.wait();
+  }
+}
+
 TEST(NetErrors, SayWhichAddress) {
   auto taken = net::listener::listen("127.0.0.1:0");
   try {
