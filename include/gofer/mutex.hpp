@@ -20,14 +20,14 @@ namespace gofer {
 /// Every unlock happens before the return of the next lock. Waiters get their turn in order, but while they are being
 /// woken somebody who runs may get in before them; one that was passed over for a millisecond has the mutex handed to
 /// it. A fiber may unlock on another thread than it locked on. Not recursive: locking it again in the same fiber waits
-/// for ever. May be destroyed as soon as the last holder has unlocked it, even while that `unlock` is returning. One
-/// word.
+/// for ever. May be destroyed as soon as the last holder has unlocked it, even while that `unlock` is returning; while
+/// somebody waits for it that aborts. One word.
 class mutex {
  public:
   constexpr mutex() noexcept = default;
   mutex(const mutex&) = delete;
   mutex& operator=(const mutex&) = delete;
-  ~mutex() { sync::lock_watch::destroyed(this); }
+  ~mutex();
 
   /// Blocks until the mutex is the caller's.
   void lock() {
@@ -86,6 +86,9 @@ class mutex {
     }
     return (expected & locked) == 0 && try_lock_slow();
   }
+  static sync::wait_node* first_waiter(std::uintptr_t word) noexcept {
+    return reinterpret_cast<sync::wait_node*>(word & ~flags);
+  }
   bool try_lock_slow() noexcept;
   bool lock_slow(const sched::wait_limit& limit) noexcept;
   void unlock_slow() noexcept;
@@ -94,6 +97,11 @@ class mutex {
 
   sched::atomic<std::uintptr_t> word_{0};
 };
+
+inline mutex::~mutex() {
+  sync::lock_watch::destroyed(this);
+  if (const sync::wait_node* first = first_waiter(word_.load(std::memory_order_relaxed))) sync::destroyed_under(*first);
+}
 
 /// Every gofer::mutex is timed.
 using timed_mutex = mutex;

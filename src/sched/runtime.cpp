@@ -38,17 +38,19 @@ unsigned processors_from_environment() noexcept {
   return 0;
 }
 
-/// When `main` returns, thread-locals of the main thread are destroyed before any static object is: the moment to stop.
-struct stop_when_main_returns {
+/// When a program ends, the thread-locals of the thread that returns from `main` or calls exit() are destroyed before
+/// any static object is: the moment to stop.
+struct stop_at_end {
   bool armed = false;
-  ~stop_when_main_returns() {
+  ~stop_at_end() {
     if (!armed) return;
     if (runtime* r = runtime::if_started()) r->stop();
   }
 };
 
-[[gnu::constructor]] void watch_main() {
-  static thread_local stop_when_main_returns hook;
+/// Called by threads that live as long as the program: main's, and those that fibers run on.
+[[gnu::constructor]] void watch_this_thread() {
+  static thread_local stop_at_end hook;
   hook.armed = true;
 }
 
@@ -119,7 +121,7 @@ runtime& runtime::start() {
     forked = true;
     instance_.store(nullptr, std::memory_order_release);
   });
-  // For a main that ends by exit() in a fiber, whose thread's locals are not main's.
+  // For an exit() in a thread that is not watched.
   std::atexit([] {
     if (runtime* started = if_started()) started->stop();
   });
@@ -162,7 +164,11 @@ void runtime::run_in_worker(processor* p, bool searching) noexcept {
   if (assign_to_poll_sleeper(p)) return;
   workers.fetch_add(1, std::memory_order_relaxed);
   try {
-    std::thread([this, p] { run_worker(*this, p, true); }).detach();
+    std::thread([this, p] {
+      this_thread();  // whose record is to outlive what is watched here
+      watch_this_thread();
+      run_worker(*this, p, true);
+    }).detach();
   } catch (const std::exception& e) {
     workers.fetch_sub(1, std::memory_order_relaxed);
     idle.put(p);

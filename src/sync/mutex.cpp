@@ -25,10 +25,6 @@ struct mutex_node : sync::wait_node {
   bool impatient = false;
 };
 
-sync::wait_node* first_waiter(std::uintptr_t word, std::uintptr_t flags) noexcept {
-  return reinterpret_cast<sync::wait_node*>(word & ~flags);
-}
-
 std::uintptr_t bits(const sync::wait_list& list) noexcept { return reinterpret_cast<std::uintptr_t>(list.front()); }
 
 }  // namespace
@@ -64,7 +60,7 @@ bool mutex::lock_slow(const sched::wait_limit& limit) noexcept {
     for (int i = 0; i < tries; ++i) {
       wait();
       if (try_lock_slow()) return true;
-      if (first_waiter(word_.load(std::memory_order_relaxed), flags) != nullptr) break;  // others are before us
+      if (first_waiter(word_.load(std::memory_order_relaxed)) != nullptr) break;  // others are before us
     }
   }
   std::optional<sched::time_point> passed_over;  // when it happened first
@@ -89,7 +85,7 @@ bool mutex::lock_slow(const sched::wait_limit& limit) noexcept {
           break;
         }
       }
-      sync::wait_list queue(first_waiter(seen, flags));
+      sync::wait_list queue(first_waiter(seen));
       if (passed_over) {
         queue.push_front(node);
       } else {
@@ -118,7 +114,7 @@ bool mutex::lock_slow(const sched::wait_limit& limit) noexcept {
 /// Takes a waiter that gave up out of the queue, if it is still there.
 void mutex::forget(sync::wait_node& node) noexcept {
   std::uintptr_t seen = lock_queue();
-  sync::wait_list queue(first_waiter(seen, flags));
+  sync::wait_list queue(first_waiter(seen));
   queue.remove(node);
   seen |= queue_locked;
   // Others may set `locked` meanwhile.
@@ -145,7 +141,7 @@ void mutex::unlock_slow() noexcept {
       break;
     }
   }
-  sync::wait_list queue(first_waiter(seen, flags));
+  sync::wait_list queue(first_waiter(seen));
   sync::wait_node* chosen = nullptr;
   bool hand_over = false;
   while ((chosen = queue.pop_front()) != nullptr) {

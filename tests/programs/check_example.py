@@ -119,6 +119,8 @@ def atomic_custom(lines):
     average = float(re.fullmatch(r"Average Duration: ([0-9.]+)ms", lines[3])[1])
     expect(total >= 4500 * PACE, f"the sleeps alone take {4500 * PACE} ms, not {total}")
     expect(abs(total / 100 - average) < 0.01, "the average is of a hundred")
+    for line, form in zip(lines[4:], ("atomic_value", "a mutex"), strict=True):
+        expect(line.startswith(f"With {form}: 100 requests, 15 errors, "), line)
 
 
 def worker_pool_errors(lines):

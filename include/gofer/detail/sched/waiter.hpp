@@ -87,6 +87,9 @@ class waiter {
 
   std::uint32_t outcome() const noexcept { return outcome_.load(std::memory_order_acquire); }
 
+  const caller& owner() const noexcept { return self_; }
+  const char* reason() const noexcept { return reason_; }
+
  private:
   std::uint32_t wait_for_stop() noexcept;
   std::uint32_t block() noexcept;

@@ -126,4 +126,8 @@ class wait_list {
   wait_node* head_ = nullptr;
 };
 
+/// For a primitive that is destroyed while somebody waits for it: aborts and says who, unless the program is ending and
+/// has abandoned its fibers.
+void destroyed_under(const wait_node& first) noexcept;
+
 }  // namespace gofer::sync

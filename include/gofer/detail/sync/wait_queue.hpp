@@ -23,6 +23,9 @@ class wait_queue {
   constexpr explicit wait_queue(std::uint64_t initial = 0) noexcept : word_(of(initial)) {}
   wait_queue(const wait_queue&) = delete;
   wait_queue& operator=(const wait_queue&) = delete;
+  ~wait_queue() {
+    if (!empty()) destroyed_under(*front());
+  }
 
   word load(std::memory_order order = std::memory_order_acquire) const noexcept { return word_.load(order); }
 
