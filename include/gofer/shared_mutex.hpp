@@ -15,10 +15,10 @@ namespace gofer {
 /// Many readers or one writer; std::shared_timed_mutex for fibers and threads. Works with std::unique_lock and
 /// std::shared_lock. Waiters get their turn in order: a waiting writer holds back the readers that come after it, and
 /// readers that wait together are let in together, so neither side starves. Every unlock happens before the return of
-/// the locks that it lets in. Readers that get in each other's way are counted by each thread apart from then on, and
-/// share no cache line that they write; the next writer pays for that with some microseconds. A reader must not lock
-/// again while it holds the lock: a writer may have come between. May be destroyed as soon as the last holder has
-/// unlocked it.
+/// the locks that it lets in. Readers that get in each other's way, or are many, are counted by each thread apart from
+/// then on, and share no cache line that they write; the next writer pays for that with some microseconds. A reader
+/// must not lock again while it holds the lock: a writer may have come between. May be destroyed as soon as the last
+/// holder has unlocked it.
 class shared_mutex {
  public:
   constexpr shared_mutex() noexcept = default;
@@ -80,7 +80,8 @@ class shared_mutex {
   static constexpr std::uint64_t reader = 4;
   static constexpr sync::wait_queue::word in_the_way = sync::wait_queue::of(writer) | sync::wait_queue::waiting;
   sync::wait_queue holders_;
-  std::atomic<sync::reader_count*> apart_{nullptr};  // once readers got in each other's way
+  std::atomic<sync::reader_count*> apart_{nullptr};  // once readers got in each other's way, or were many
+  std::atomic<std::uint32_t> since_writer_{0};       // about how many readers have come since the last writer
 };
 
 }  // namespace gofer

@@ -28,6 +28,10 @@ void about_to_wait(const char* operation, const shared_mutex* lock, const sched:
   }
 }
 
+/// So many readers between two writers, and they are counted apart even if they never met: a line that other threads
+/// may write costs more to write than one's own.
+constexpr std::uint32_t many_readers = 1024;
+
 constexpr auto no_reader = "unlock_shared: no reader has the lock";
 
 [[noreturn]] void misused(const char* how) {
@@ -51,7 +55,9 @@ bool shared_mutex::try_lock() noexcept {
 bool shared_mutex::take() noexcept {
   wait_queue::word seen = holders_.load(std::memory_order_relaxed);
   while (seen == 0) {  // nobody inside, nobody waiting
-    if (holders_.replace(seen, wait_queue::of(writer))) return true;
+    if (!holders_.replace(seen, wait_queue::of(writer))) continue;
+    since_writer_.store(0, std::memory_order_relaxed);
+    return true;
   }
   if ((wait_queue::value(seen) & apart) == 0) return false;
   const std::uint64_t holders = count_together(holders_.lock());
@@ -74,7 +80,7 @@ bool shared_mutex::take_shared() noexcept {
   return false;
 }
 
-/// For a reader that met others at the count: counts it, and from now on all of them apart. False: it is not worth it,
+/// For a reader that met others, or was one of many: counts it, and from now on all of them apart. False: not worth it,
 /// or somebody is in the way.
 [[gnu::noinline]] bool shared_mutex::begin_counting_apart() noexcept {
   sync::reader_count* readers = apart_.load(std::memory_order_acquire);
@@ -120,7 +126,10 @@ inline bool shared_mutex::enter() noexcept {
   wait_queue::word seen = holders_.load(std::memory_order_relaxed);
   if ((seen & (in_the_way | wait_queue::locked)) != 0) return false;
   const bool has_no_cell = (seen & wait_queue::of(apart)) != 0;  // and would come in the way of those that have
-  return (!has_no_cell && holders_.replace(seen, seen + wait_queue::of(reader))) || begin_counting_apart();
+  const std::uint32_t count = since_writer_.load(std::memory_order_relaxed) + 1;
+  since_writer_.store(count % many_readers, std::memory_order_relaxed);
+  const bool here = !has_no_cell && count < many_readers;
+  return (here && holders_.replace(seen, seen + wait_queue::of(reader))) || begin_counting_apart();
 }
 
 /// Its leaving when it lets nobody in.
