@@ -254,7 +254,8 @@ class chan : public channels::sending<T, chan<T>>,
   static chan nil() noexcept { return chan(channels::channel_ref<T>()); }
 
   bool operator==(const chan&) const noexcept = default;
-  const channels::channel_ref<T>& ref() const noexcept { return ref_; }
+  const channels::channel_ref<T>& ref() const& noexcept { return ref_; }
+  channels::channel_ref<T> ref() && noexcept { return std::move(ref_); }
 
  private:
   explicit chan(channels::channel_ref<T> ref) noexcept : ref_(std::move(ref)) {}
@@ -267,7 +268,8 @@ class sender : public channels::sending<T, sender<T>>, public channels::observin
  public:
   sender(const chan<T>& ch) noexcept : ref_(ch.ref()) {}  // NOLINT(google-explicit-constructor): as in Go
   bool operator==(const sender&) const noexcept = default;
-  const channels::channel_ref<T>& ref() const noexcept { return ref_; }
+  const channels::channel_ref<T>& ref() const& noexcept { return ref_; }
+  channels::channel_ref<T> ref() && noexcept { return std::move(ref_); }
 
  private:
   channels::channel_ref<T> ref_;
@@ -279,7 +281,8 @@ class receiver : public channels::receiving<T, receiver<T>>, public channels::ob
  public:
   receiver(const chan<T>& ch) noexcept : ref_(ch.ref()) {}  // NOLINT(google-explicit-constructor): as in Go
   bool operator==(const receiver&) const noexcept = default;
-  const channels::channel_ref<T>& ref() const noexcept { return ref_; }
+  const channels::channel_ref<T>& ref() const& noexcept { return ref_; }
+  channels::channel_ref<T> ref() && noexcept { return std::move(ref_); }
 
  private:
   channels::channel_ref<T> ref_;

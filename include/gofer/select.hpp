@@ -24,7 +24,7 @@ class select_case_base {
  public:
   enum class kind : std::uint8_t { receive, send, timeout, stop, otherwise };
 
-  explicit select_case_base(kind k) noexcept : kind_(k) {}
+  explicit select_case_base(kind k, channel_base* ch = nullptr) noexcept : kind_(k), channel_(ch) {}
   select_case_base(const select_case_base&) = delete;
   select_case_base& operator=(const select_case_base&) = delete;
   select_case_base(select_case_base&&) = default;
@@ -34,7 +34,10 @@ class select_case_base {
   kind what() const noexcept { return kind_; }
 
   // Of receive and send:
-  virtual channel_base* channel() const noexcept { return nullptr; }
+  /// Null: the case has none, or a nil one, and is never ready.
+  channel_base* channel() const noexcept { return channel_; }
+  /// From now on the case keeps its channel alive itself.
+  virtual void keep_channel() noexcept {}
   /// With the channel's lock: runs the case if it needs no wait. True: it is the one.
   virtual bool try_now(channel_node*& /*counterpart*/) { return false; }
   virtual void* slot() noexcept { return nullptr; }
@@ -52,6 +55,7 @@ class select_case_base {
 
  private:
   kind kind_;
+  channel_base* channel_;
 };
 
 /// Chooses and waits; the handler is the caller's to run. Returns the index of the case.
@@ -62,15 +66,36 @@ struct no_handler {
   void operator()(Args&&... /*unused*/) const noexcept {}
 };
 
-template <class T, class F>
-class receive_case final : public select_case_base {
+/// A case on a channel, which the handle that it was made from keeps alive; it takes over one that is about to go.
+template <class T>
+class channel_case : public select_case_base {
  public:
-  receive_case(channel_ref<T> ref, F handler)
-      : select_case_base(kind::receive), ref_(std::move(ref)), handler_(std::move(handler)) {}
-  channel_base* channel() const noexcept override { return ref_.get(); }
+  channel_case(kind k, const channel_ref<T>& ref) noexcept : select_case_base(k, ref.get()) {}
+  channel_case(kind k, channel_ref<T>&& ref) noexcept : select_case_base(k, ref.get()), kept_(std::move(ref)) {}
+  void keep_channel() noexcept override {
+    if (channel() == nullptr || kept_.get() != nullptr) return;
+    channel()->retain();
+    kept_ = channel_ref<T>(&typed());
+  }
+
+ protected:
+  gofer::channels::channel<T>& typed() const noexcept {
+    return static_cast<gofer::channels::channel<T>&>(*channel());  // only where there is one
+  }
+
+ private:
+  channel_ref<T> kept_;
+};
+
+template <class T, class F>
+class receive_case final : public channel_case<T> {
+ public:
+  template <class Ref>
+  receive_case(Ref&& ref, F handler)
+      : channel_case<T>(select_case_base::kind::receive, std::forward<Ref>(ref)), handler_(std::move(handler)) {}
   bool try_now(channel_node*& counterpart) override {
     value_.reset();
-    return ref_.get()->receive_now(value_, counterpart) != attempt::would_wait;
+    return this->typed().receive_now(value_, counterpart) != attempt::would_wait;
   }
   void* slot() noexcept override {
     value_.reset();
@@ -79,19 +104,20 @@ class receive_case final : public select_case_base {
   void run() override { std::invoke(handler_, std::move(value_)); }
 
  private:
-  channel_ref<T> ref_;
   F handler_;
   std::optional<T> value_;
 };
 
 template <class T, class F>
-class send_case final : public select_case_base {
+class send_case final : public channel_case<T> {
  public:
-  send_case(channel_ref<T> ref, T value, F handler)
-      : select_case_base(kind::send), ref_(std::move(ref)), value_(std::move(value)), handler_(std::move(handler)) {}
-  channel_base* channel() const noexcept override { return ref_.get(); }
+  template <class Ref>
+  send_case(Ref&& ref, T value, F handler)
+      : channel_case<T>(select_case_base::kind::send, std::forward<Ref>(ref)),
+        value_(std::move(value)),
+        handler_(std::move(handler)) {}
   bool try_now(channel_node*& counterpart) override {
-    const attempt done = ref_.get()->send_now(value_, counterpart);
+    const attempt done = this->typed().send_now(value_, counterpart);
     closed_ = done == attempt::closed;
     return done != attempt::would_wait;
   }
@@ -103,7 +129,6 @@ class send_case final : public select_case_base {
   }
 
  private:
-  channel_ref<T> ref_;
   T value_;
   F handler_;
   bool closed_ = false;
@@ -151,13 +176,22 @@ concept any_case = std::derived_from<std::remove_cvref_t<C>, select_case_base>;
 }  // namespace channels
 
 /// Receives from a channel; `f(std::optional<T>)` gets the value, or nothing when the channel is closed and drained.
+/// This and on_send refer to `ch`, which has to live as long as the case; a temporary is taken over.
 template <class T, class F = channels::no_handler>
 auto on_receive(const chan<T>& ch, F f = {}) {
   return channels::receive_case<T, F>(ch.ref(), std::move(f));
 }
 template <class T, class F = channels::no_handler>
+auto on_receive(chan<T>&& ch, F f = {}) {
+  return channels::receive_case<T, F>(std::move(ch).ref(), std::move(f));
+}
+template <class T, class F = channels::no_handler>
 auto on_receive(const receiver<T>& ch, F f = {}) {
   return channels::receive_case<T, F>(ch.ref(), std::move(f));
+}
+template <class T, class F = channels::no_handler>
+auto on_receive(receiver<T>&& ch, F f = {}) {
+  return channels::receive_case<T, F>(std::move(ch).ref(), std::move(f));
 }
 
 /// Sends a value; `f()` runs when it is sent. When the channel is closed the case is chosen, and throws channel_closed.
@@ -166,8 +200,16 @@ auto on_send(const chan<T>& ch, std::type_identity_t<T> value, F f = {}) {
   return channels::send_case<T, F>(ch.ref(), std::move(value), std::move(f));
 }
 template <class T, class F = channels::no_handler>
+auto on_send(chan<T>&& ch, std::type_identity_t<T> value, F f = {}) {
+  return channels::send_case<T, F>(std::move(ch).ref(), std::move(value), std::move(f));
+}
+template <class T, class F = channels::no_handler>
 auto on_send(const sender<T>& ch, std::type_identity_t<T> value, F f = {}) {
   return channels::send_case<T, F>(ch.ref(), std::move(value), std::move(f));
+}
+template <class T, class F = channels::no_handler>
+auto on_send(sender<T>&& ch, std::type_identity_t<T> value, F f = {}) {
+  return channels::send_case<T, F>(std::move(ch).ref(), std::move(value), std::move(f));
 }
 
 /// Runs `f()` when nothing else has happened within `d` of now, or by `at`.
@@ -196,11 +238,13 @@ auto otherwise(F f = {}) {
   return channels::otherwise_case<F>(std::move(f));
 }
 
-/// A case of a list that is made at run time; any of the above converts to it.
+/// A case of a list that is made at run time; any of the above converts to it. Keeps its channel alive.
 class select_case {
  public:
   template <channels::any_case C>
-  select_case(C c) : case_(std::make_unique<C>(std::move(c))) {}  // NOLINT(google-explicit-constructor)
+  select_case(C c) : case_(std::make_unique<C>(std::move(c))) {  // NOLINT(google-explicit-constructor)
+    case_->keep_channel();
+  }
 
   channels::select_case_base* get() const noexcept { return case_.get(); }
 

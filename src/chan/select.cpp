@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cstdint>
+#include <mutex>
 #include <vector>
 
 #include <gofer/detail/sched/point.hpp>
@@ -22,7 +24,9 @@ constexpr std::size_t none = static_cast<std::size_t>(-1);
 /// Random enough to be fair; a state for each thread, of which a fiber that moves may use several.
 [[gnu::noinline]] std::uint64_t random() noexcept {
   static constinit thread_local std::atomic<std::uint64_t> state{0};  // atomic for TSan, to which a fiber is a thread
-  const std::uint64_t z = state.load(std::memory_order_relaxed) + arch::splitmix_step + sched::thread_index();
+  std::uint64_t z = state.load(std::memory_order_relaxed);
+  if (z == 0) z = arch::splitmix(sched::thread_index() + 1);
+  z += arch::splitmix_step;
   state.store(z, std::memory_order_relaxed);
   return arch::splitmix(z);
 }
@@ -93,15 +97,41 @@ sync::wait_list& queue_of(const select_case_base& c) noexcept {
 
 bool on_channel(const select_case_base& c) noexcept { return c.channel() != nullptr; }
 
+/// At a guess, without a lock.
+bool may_be_ready(const select_case_base& c) noexcept {
+  switch (c.what()) {
+    case kind::receive:
+      return on_channel(c) && c.channel()->may_receive();
+    case kind::send:
+      return on_channel(c) && c.channel()->may_send();
+    case kind::stop:
+      return c.token().stop_requested();
+    default:
+      return false;
+  }
+}
+
+/// Runs the case if it needs no wait.
+bool try_alone(select_case_base& c) {
+  channel_node* counterpart = nullptr;
+  bool done = false;
+  {
+    const std::scoped_lock hold(c.channel()->lock);
+    done = c.try_now(counterpart);
+  }
+  if (counterpart != nullptr) counterpart->who->wake();
+  return done;
+}
+
+/// A number below `limit`, all alike.
+std::size_t below(std::size_t limit) noexcept {
+  if (limit == 1) return 0;
+  if (sched::explorer* e = sched::exploring()) return e->draw(limit);
+  return (random() >> 32) * limit >> 32;
+}
+
 /// The cases in a random order, all orders alike (Fisher and Yates).
 void shuffle(scratch<std::uint32_t>& order, std::size_t count) noexcept {
-  sched::explorer* e = sched::exploring();
-  std::uint64_t r = 0;
-  const auto below = [&](std::size_t limit) -> std::size_t {
-    if (e != nullptr) return e->draw(limit);
-    r = (limit & 3) == 1 ? random() : r >> 16;  // four numbers of 16 bits
-    return (r & 0xffff) * limit >> 16;
-  };
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t j = below(i + 1);
     order[i] = order[j];
@@ -109,31 +139,55 @@ void shuffle(scratch<std::uint32_t>& order, std::size_t count) noexcept {
   }
 }
 
+/// A set of cases, if there are not too many.
+class case_set {
+ public:
+  static constexpr std::size_t most = 64;
+  void add(std::size_t i) noexcept { bits_ |= std::uint64_t{1} << i; }
+  bool empty() const noexcept { return bits_ == 0; }
+  /// Removes one and returns it, all alike.
+  std::size_t take() noexcept {
+    std::uint64_t rest = bits_;
+    for (std::size_t skip = below(static_cast<std::size_t>(std::popcount(bits_))); skip != 0; --skip) rest &= rest - 1;
+    const auto taken = static_cast<std::size_t>(std::countr_zero(rest));
+    bits_ &= ~(std::uint64_t{1} << taken);
+    return taken;
+  }
+
+ private:
+  std::uint64_t bits_ = 0;
+};
+
 }  // namespace
 
 std::size_t choose(std::span<select_case_base* const> cases) {
+  sched::point("select", nullptr);
   std::size_t otherwise = none;
   std::size_t timeout = none;
+  case_set promising;
   for (std::size_t i = 0; i < cases.size(); ++i) {
-    if (cases[i]->what() == kind::otherwise) otherwise = i;
-    if (cases[i]->what() == kind::timeout && (timeout == none || cases[i]->deadline() < cases[timeout]->deadline())) {
-      timeout = i;
-    }
+    const select_case_base& c = *cases[i];
+    if (cases.size() <= case_set::most && may_be_ready(c)) promising.add(i);
+    if (c.what() == kind::otherwise) otherwise = i;
+    if (c.what() == kind::timeout && (timeout == none || c.deadline() < cases[timeout]->deadline())) timeout = i;
   }
-  sched::point("select", nullptr);
+  // Mostly one is ready, and its channel the only one to be locked.
+  while (!promising.empty()) {
+    const std::size_t i = promising.take();
+    if (cases[i]->what() == kind::stop || try_alone(*cases[i])) return i;
+  }
+  // Else all at once: that none is ready has to be true at one moment.
   scratch<std::uint32_t> order(cases.size());
   shuffle(order, cases.size());
-
   locked_channels locks(cases);
   for (std::size_t k = 0; k < cases.size(); ++k) {
-    const std::size_t i = order[k];
-    if (cases[i]->what() == kind::stop && cases[i]->token().stop_requested()) return i;
-    if (!on_channel(*cases[i])) continue;
+    select_case_base& c = *cases[order[k]];
+    if (c.what() == kind::stop && c.token().stop_requested()) return order[k];
     channel_node* counterpart = nullptr;
-    if (!cases[i]->try_now(counterpart)) continue;
+    if (!on_channel(c) || !c.try_now(counterpart)) continue;
     locks.unlock();
     if (counterpart != nullptr) counterpart->who->wake();
-    return i;
+    return order[k];
   }
   if (otherwise != none) return otherwise;
   const sched::time_point deadline = timeout == none ? sched::no_deadline : cases[timeout]->deadline();
@@ -142,6 +196,8 @@ std::size_t choose(std::span<select_case_base* const> cases) {
   const sched::wait_limit limit{.deadline = deadline};
   sched::waiter self("select", nullptr, limit, sched::wakers::several_queues);
   scratch<std::optional<channel_node>> nodes(cases.size());
+  scratch<std::optional<std::stop_callback<stop_waiter>>> stops(
+      cases.size());  // before others know of `self`: may throw
   for (std::size_t i = 0; i < cases.size(); ++i) {
     if (!on_channel(*cases[i])) continue;
     const auto outcome = static_cast<std::uint32_t>(sched::waiter::first_case + i);
@@ -149,17 +205,14 @@ std::size_t choose(std::span<select_case_base* const> cases) {
     queue_of(*cases[i]).push_back(*nodes[i]);
   }
   locks.unlock();
-  std::uint32_t outcome = sched::waiter::pending;
-  {
-    scratch<std::optional<std::stop_callback<stop_waiter>>> stops(cases.size());
-    for (std::size_t i = 0; i < cases.size(); ++i) {
-      if (cases[i]->what() != kind::stop) continue;
-      const auto stopped = static_cast<std::uint32_t>(sched::waiter::first_case + i);
-      stops[i].emplace(cases[i]->token(), stop_waiter{self, stopped});
-    }
-    outcome = self.wait();
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    if (cases[i]->what() != kind::stop) continue;
+    const auto stopped = static_cast<std::uint32_t>(sched::waiter::first_case + i);
+    stops[i].emplace(cases[i]->token(), stop_waiter{self, stopped});
   }
-  arch::take_up(&self);  // handed on by a stop
+  const std::uint32_t outcome = self.wait();
+  for (std::size_t i = 0; i < cases.size(); ++i) stops[i].reset();  // none runs any more
+  arch::take_up(&self);                                             // handed on by a stop
   sched::point("select: leaving the queues", nullptr);
   locks.lock();
   for (std::size_t i = 0; i < cases.size(); ++i) {

@@ -54,6 +54,10 @@ class channel_base {
   std::size_t size() const noexcept { return count_.load(std::memory_order_acquire); }
   std::size_t capacity() const noexcept { return capacity_; }
 
+  /// Without the lock, at a guess: whether a receive, or a send, would go on at once.
+  bool may_receive() const noexcept { return capacity_ == 0 || size() != 0 || closed(); }
+  bool may_send() const noexcept { return size() < capacity_ || capacity_ == 0 || closed(); }
+
   /// Called with the lock and returns without: enters `queue`, and waits for a counterpart or the end of the limit.
   waited wait(const char* reason, sync::wait_list& queue, void* slot, const sched::wait_limit& limit) noexcept;
 
