@@ -280,6 +280,7 @@ template <class T>
 class receiver : public channels::receiving<T, receiver<T>>, public channels::observing<T, receiver<T>> {
  public:
   receiver(const chan<T>& ch) noexcept : ref_(ch.ref()) {}  // NOLINT(google-explicit-constructor): as in Go
+  explicit receiver(channels::channel_ref<T> ref) noexcept : ref_(std::move(ref)) {}
   bool operator==(const receiver&) const noexcept = default;
   const channels::channel_ref<T>& ref() const& noexcept { return ref_; }
   channels::channel_ref<T> ref() && noexcept { return std::move(ref_); }

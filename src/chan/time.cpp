@@ -26,27 +26,32 @@ void send_time(channel<time_point>* ch) noexcept {
   channels::try_send(ch, at);
 }
 
-/// Owns itself until it fires.
-struct after_state final : timer_entry {
-  after_state() noexcept : timer_entry(&expire) {}
+/// Is its own timer, which ends with the last handle: what nobody can receive any more is not kept until it is due.
+class after_channel final : public channel<time_point>, public timer_entry {
+ public:
+  after_channel() : channel(1), timer_entry(&expire) {}
+  ~after_channel() override { sched::timer_heap::cancel(*this); }
+
+ private:
   static action expire(timer_entry& entry) noexcept {
+    auto& self = static_cast<after_channel&>(entry);
+    if (!self.retain_if_alive()) return {};
     return {.run =
                 [](void* due) noexcept {
-                  const std::unique_ptr<after_state> self(static_cast<after_state*>(due));
-                  send_time(self->ch.ref().get());
+                  auto* ch = static_cast<after_channel*>(due);
+                  send_time(ch);
+                  ch->release();
                 },
-            .argument = static_cast<after_state*>(&entry)};
+            .argument = &self};
   }
-  chan<time_point> ch{1};
 };
 
 }  // namespace
 
 receiver<time_point> after(time_point deadline) {
-  auto state = std::make_unique<after_state>();
-  receiver<time_point> ch = state->ch;
-  if (deadline != sched::no_deadline) add_timer(*state.release(), sched::to_ns(deadline));
-  return ch;
+  auto* ch = new after_channel;
+  if (deadline != sched::no_deadline) add_timer(*ch, sched::to_ns(deadline));
+  return receiver<time_point>(channel_ref<time_point>(ch));
 }
 
 /// What a handle starts and stops, and what lives on while an expiry is being dealt with.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -12,9 +13,11 @@
 #include <stdexcept>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gofer/go.hpp>
+#include <gofer/select.hpp>
 #include <gofer/wait_group.hpp>
 
 #include "support/callers.hpp"
@@ -196,6 +199,168 @@ TEST(ChannelValues, AThrowingMoveLeavesTheChannelUsable) {
   EXPECT_EQ(out->value, 1);
 }
 
+/// Waits until so many fibers or threads wait in `queue` of the channel.
+template <class T>
+void until_waiting(const chan<T>& ch, gofer::sync::wait_list gofer::channels::channel_base::* queue) {
+  for (;;) {
+    {
+      auto& inside = *ch.ref().get();
+      const std::scoped_lock hold(inside.lock);
+      if (!(inside.*queue).empty()) return;
+    }
+    gofer::yield();
+  }
+}
+
+// A value whose move throws: whoever moves it is told, nobody else, and nothing is lost.
+TEST_P(Channel, AThrowingMoveToAWaitingReceiverIsTheSenders) {
+  chan<fussy> ch;
+  test::run_in(GetParam(), 2, [&](int i) {
+    if (i == 0) {
+      EXPECT_EQ(ch.receive().value().value, 7);
+      return;
+    }
+    until_waiting(ch, &gofer::channels::channel_base::receivers);
+    fussy v(7);
+    fussy::countdown = 1;
+    EXPECT_THROW(ch.try_send(std::move(v)), std::runtime_error);
+    fussy::countdown = -1;
+    EXPECT_EQ(v.value, 7);
+    EXPECT_TRUE(ch.try_send(std::move(v)));
+  });
+}
+
+TEST_P(Channel, AThrowingMoveFromAWaitingSenderIsTheReceivers) {
+  chan<fussy> ch;
+  test::run_in(GetParam(), 2, [&](int i) {
+    if (i == 0) {
+      ch.send(fussy(7));
+      return;
+    }
+    until_waiting(ch, &gofer::channels::channel_base::senders);
+    std::optional<fussy> out;
+    fussy::countdown = 1;
+    EXPECT_THROW(ch.try_receive(out), std::runtime_error);
+    fussy::countdown = -1;
+    EXPECT_EQ(ch.try_receive(out), chan_status::ok);
+    EXPECT_EQ(out.value().value, 7);
+  });
+}
+
+TEST_P(Channel, AThrowingMoveIntoTheBufferLeavesTheSenderWaiting) {
+  chan<fussy> ch(1);
+  ch.send(fussy(1));
+  test::run_in(GetParam(), 2, [&](int i) {
+    if (i == 0) {
+      ch.send(fussy(2));
+      return;
+    }
+    until_waiting(ch, &gofer::channels::channel_base::senders);
+    std::optional<fussy> out;
+    fussy::countdown = 2;  // out of the buffer, then out of the sender
+    EXPECT_EQ(ch.try_receive(out), chan_status::ok);
+    fussy::countdown = -1;
+    EXPECT_EQ(out.value().value, 1);
+    EXPECT_EQ(ch.size(), 0U);
+    EXPECT_EQ(ch.try_receive(out), chan_status::ok);
+    EXPECT_EQ(out.value().value, 2);
+  });
+}
+
+/// Can only be moved, and counts how many hold something.
+struct counted {
+  static inline std::atomic<int> full{0};
+  int value = 0;
+  explicit counted(int v) : value(v) { ++full; }
+  counted(counted&& other) noexcept : value(std::exchange(other.value, 0)) {}
+  counted& operator=(counted&& other) noexcept {
+    std::swap(value, other.value);
+    return *this;
+  }
+  ~counted() {
+    if (value != 0) --full;
+  }
+};
+
+/// Offers `v` in one of the ways there are. True: it was taken. Throws channel_closed.
+bool offer(const chan<counted>& ch, counted& v, int way, const std::stop_token& stop) {
+  switch (way % 4) {
+    case 0:
+      return ch.send_for(std::move(v), 20us);
+    case 1:
+      return ch.try_send(std::move(v));
+    case 2:
+      return ch.send(std::move(v), stop);
+    default: {
+      bool taken = false;
+      auto sending = gofer::on_send(ch, counted(v.value), [&] { taken = true; });
+      gofer::select(sending, gofer::on_timeout(20us));
+      return taken;
+    }
+  }
+}
+
+chan_status ask(const chan<counted>& ch, std::optional<counted>& out, int way, const std::stop_token& stop) {
+  switch (way % 4) {
+    case 0:
+      return ch.receive_for(out, 20us);
+    case 1:
+      return ch.try_receive(out);
+    case 2:
+      return ch.receive(out, stop);
+    default: {
+      auto status = chan_status::timeout;
+      gofer::select(gofer::on_receive(ch,
+                                      [&](std::optional<counted> v) {
+                                        status = v ? chan_status::ok : chan_status::closed;
+                                        if (v) out.emplace(std::move(*v));
+                                      }),
+                    gofer::on_timeout(20us));
+      return status;
+    }
+  }
+}
+
+// Whatever races, a value that was taken is received once, and one that was refused is still the sender's.
+TEST_P(Channel, StressValuesAreMovedOnceOrNotAtAll) {
+  for (int round = 0; round < test::times(200); ++round) {
+    constexpr int each = 30;
+    chan<counted> ch(static_cast<std::size_t>(round % 3));
+    std::stop_source stop;
+    std::array<std::atomic<int>, 4 * each + 1> balance{};  // of each value: taken minus received
+    test::run_in(GetParam(), 9, [&](int i) {
+      if (i < 4) {
+        for (int k = 1; k <= each; ++k) {
+          counted v(i * each + k);
+          bool taken = false;
+          try {
+            taken = offer(ch, v, i, stop.get_token());
+          } catch (const gofer::channel_closed&) {
+          }
+          EXPECT_TRUE(taken || v.value == i * each + k) << "a refused value is untouched";
+          if (taken) ++balance[static_cast<std::size_t>(i * each + k)];
+        }
+      } else if (i < 8) {
+        for (;;) {
+          std::optional<counted> got;
+          const chan_status status = ask(ch, got, i, stop.get_token());
+          if (got) --balance[static_cast<std::size_t>(got->value)];
+          if (status == chan_status::closed || status == chan_status::stopped) return;
+          if (status == chan_status::empty) gofer::yield();
+        }
+      } else {
+        gofer::sleep_for(std::chrono::microseconds(round % 7 * 50));
+        stop.request_stop();
+        gofer::sleep_for(std::chrono::microseconds(round % 5 * 50));
+        ch.close();
+      }
+    });
+    while (const auto left = ch.receive()) --balance[static_cast<std::size_t>(left->value)];
+    EXPECT_TRUE(std::ranges::all_of(balance, [](const auto& n) { return n == 0; }));
+  }
+  EXPECT_EQ(counted::full, 0);
+}
+
 TEST(ChannelViews, AreHalvesAndRanges) {
   chan<int> ch(10);
   gofer::sender<int> in = ch;
@@ -206,6 +371,14 @@ TEST(ChannelViews, AreHalvesAndRanges) {
   for (const int v : out | std::views::filter([](int i) { return i % 2 == 0; })) even.push_back(v);
   EXPECT_EQ(even, (std::vector<int>{0, 2, 4, 6, 8}));
   static_assert(std::ranges::input_range<gofer::receiver<int>&>);
+  static_assert(std::ranges::input_range<const chan<std::unique_ptr<int>>&>);
+
+  chan<int> counting(3);
+  for (int i = 1; i <= 3; ++i) counting.send(i);
+  counting.close();
+  int sum = 0;
+  for (const int square : counting | std::views::transform([](int i) { return i * i; })) sum += square;
+  EXPECT_EQ(sum, 14);
 }
 
 TEST_P(Channel, WaitingReceiversAreServedInOrder) {

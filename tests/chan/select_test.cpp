@@ -1,11 +1,15 @@
 #include <gofer/select.hpp>
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <stop_token>
 #include <vector>
@@ -139,18 +143,134 @@ TEST(SelectNow, TheOtherCasesLeaveNoTrace) {
   EXPECT_EQ(**a.receive(), 1);
 }
 
-TEST(SelectNow, ReadyCasesArePickedFairly) {
+/// Of 100,000 rounds every ready case gets at least 40 % of its share, and the others nothing.
+template <class Round>
+void expect_fair(std::size_t ready, Round round) {
+  constexpr std::size_t rounds = 100'000;
+  std::map<std::size_t, std::size_t> picked;
+  for (std::size_t i = 0; i < rounds; ++i) ++picked[round()];
+  EXPECT_EQ(picked.size(), ready);
+  for (const auto& [index, times] : picked) EXPECT_GE(times, rounds / ready * 4 / 10) << "case " << index;
+}
+
+TEST(SelectFairness, AmongReadyChannels) {
   std::array<chan<int>, 4> channels{chan<int>(1), chan<int>(1), chan<int>(1), chan<int>(1)};
   for (auto& ch : channels) ch.send(0);
-  std::array<int, 4> picked{};
-  constexpr int rounds = 20'000;
-  for (int i = 0; i < rounds; ++i) {
+  expect_fair(4, [&] {
     const std::size_t k = gofer::select(on_receive(channels[0]), on_receive(channels[1]), on_receive(channels[2]),
                                         on_receive(channels[3]));
-    ++picked[k];
     channels[k].send(0);
+    return k;
+  });
+}
+
+TEST(SelectFairness, AmongCasesOfAllKinds) {
+  chan<int> full(1);
+  full.send(0);
+  chan<int> closed;
+  closed.close();
+  chan<int> room(1);
+  const chan<int> empty(1);
+  std::stop_source stop;
+  stop.request_stop();
+  expect_fair(4, [&] {
+    const std::size_t k = gofer::select(on_receive(full), on_receive(closed), on_send(room, 1), on_receive(empty),
+                                        gofer::on_stop(stop.get_token()), gofer::on_timeout(1h));
+    if (k == 0) full.send(0);
+    if (k == 2) (void)room.receive();
+    return k;
+  });
+}
+
+TEST(SelectFairness, AmongCasesOfOneChannel) {
+  chan<int> ch(2);
+  expect_fair(4, [&] {
+    ch.send(1);  // one value, room for one
+    const std::size_t k = gofer::select(on_receive(ch), on_receive(ch), on_send(ch, 2), on_send(ch, 2));
+    std::optional<int> rest;
+    while (ch.try_receive(rest) == gofer::chan_status::ok) {
+    }
+    return k;
+  });
+}
+
+TEST(SelectFairness, AmongWaitingSenders) {
+  std::array<chan<int>, 3> channels;
+  for (auto& ch : channels) {
+    gofer::go([=] {
+      try {
+        for (;;) ch.send(1);
+      } catch (const gofer::channel_closed&) {
+      }
+    });
   }
-  for (const int n : picked) EXPECT_GT(n, rounds / 4 * 8 / 10);
+  std::array<int, 3> picked{};
+  gofer::run([&] {
+    for (int i = 0; i < 30'000; ++i) {
+      // All wait again before the next round.
+      while (std::ranges::any_of(channels, [](auto& ch) {
+        const std::scoped_lock hold(ch.ref().get()->lock);
+        return ch.ref().get()->senders.empty();
+      })) {
+        gofer::yield();
+      }
+      ++picked[gofer::select(on_receive(channels[0]), on_receive(channels[1]), on_receive(channels[2]))];
+    }
+  });
+  for (auto& ch : channels) ch.close();
+  for (const int times : picked) EXPECT_GE(times, 4000);
+}
+
+TEST(SelectFairness, AmongMoreCasesThanFitASet) {
+  std::vector<chan<int>> channels;
+  std::vector<gofer::select_case> cases;
+  for (int i = 0; i < 100; ++i) cases.emplace_back(on_receive(channels.emplace_back(1)));
+  for (const std::size_t ready : {3, 70, 99}) channels[ready].send(0);
+  expect_fair(3, [&] {
+    const std::size_t k = gofer::select(cases);
+    channels[k].send(0);
+    return k;
+  });
+}
+
+TEST(SelectNow, CasesOnOneChannelNeverMeetEachOther) {
+  chan<int> ch;
+  EXPECT_EQ(gofer::select(on_send(ch, 1), on_receive(ch), gofer::on_timeout(1ms)), 2U);
+  EXPECT_EQ(gofer::select(on_receive(ch), on_send(ch, 1), gofer::otherwise()), 2U);
+}
+
+TEST(SelectNow, ACaseOfAListKeepsItsChannel) {
+  std::vector<gofer::select_case> cases;
+  int got = 0;
+  {
+    chan<int> ch(1);
+    ch.send(5);
+    cases.emplace_back(on_receive(ch, [&](std::optional<int> v) { got = v.value(); }));
+    cases.emplace_back(on_receive(chan<int>(1)));
+  }
+  EXPECT_EQ(gofer::select(cases), 0U);
+  EXPECT_EQ(got, 5);
+}
+
+TEST(SelectNow, ATemporaryHandleIsTakenOver) {
+  const auto filled = [] {
+    chan<std::string> ch(1);
+    ch.send("value");
+    return ch;
+  };
+  std::string got;
+  gofer::select(on_receive(filled(), [&](std::optional<std::string> v) { got = v.value(); }));
+  EXPECT_EQ(got, "value");
+  EXPECT_EQ(gofer::select(on_receive(gofer::receiver<std::string>(filled()))), 0U);
+  EXPECT_EQ(gofer::select(on_send(chan<int>(1), 1)), 0U);
+}
+
+TEST(After, WhatNobodyCanReceiveIsNotKept) {
+  const auto in_use = [] { return mallinfo2().uordblks; };
+  for (int i = 0; i < 100; ++i) (void)gofer::after(24h);
+  const auto before = in_use();
+  for (int i = 0; i < 10'000; ++i) gofer::select(on_receive(gofer::after(24h)), gofer::otherwise());
+  EXPECT_LE(in_use(), before + 100'000);
 }
 
 TEST(After, SendsOnce) {

@@ -1,20 +1,27 @@
 #include <gofer/time.hpp>
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <system_error>
 #include <vector>
 
+#include <gofer/chan.hpp>
+#include <gofer/condition_variable.hpp>
 #include <gofer/context.hpp>
 #include <gofer/go.hpp>
 #include <gofer/latch.hpp>
+#include <gofer/mutex.hpp>
 #include <gofer/select.hpp>
+#include <gofer/wait_group.hpp>
 
 #include "support/callers.hpp"
 
@@ -69,6 +76,23 @@ TEST(TimerStress, StopAndResetRaceWithExpiry) {
   while (fired != owed) gofer::sleep_for(1ms);
 }
 
+TEST(Timer, AMillionAtOnce) {
+  const int count = test::times(1'000'000);
+  std::atomic<int> fired{0};
+  std::vector<std::unique_ptr<gofer::timer>> timers;
+  timers.reserve(static_cast<std::size_t>(count));
+  for (int i = 0; i < count; ++i) {
+    timers.push_back(std::make_unique<gofer::timer>(i % 4 == 0 ? clock::duration(1ms + i * 200ns) : clock::duration(1h),
+                                                    [&] { ++fired; }));
+  }
+  int stopped = 0;
+  for (int i = 0; i < count; ++i) {
+    if (i % 4 != 0) stopped += timers[static_cast<std::size_t>(i)]->stop() ? 1 : 0;
+  }
+  EXPECT_EQ(stopped, count / 4 * 3);
+  while (fired != count / 4) gofer::sleep_for(1ms);
+}
+
 TEST(Context, CancellingAParentCancelsItsChildren) {
   auto parent = gofer::context::background().with_cancel();
   auto child = parent.with_cancel().with_timeout(1h);
@@ -96,6 +120,66 @@ TEST(Context, CarriesValues) {
   EXPECT_EQ(*c.value(text), "x");
   EXPECT_EQ(root.value(number), nullptr);
   EXPECT_EQ(*c.with_value(number, 6).value(number), 6);
+}
+
+TEST(Context, TheFirstCauseCounts) {
+  auto c = gofer::context::background().with_timeout(1h);
+  c.cancel(std::make_error_code(std::errc::connection_reset));
+  c.cancel();
+  EXPECT_EQ(c.error(), std::errc::connection_reset);
+  EXPECT_EQ(c.with_cancel().error(), std::errc::connection_reset) << "a child made late is cancelled from the start";
+}
+
+TEST(Context, AChildHasNoMoreTimeThanItsParent) {
+  const auto parent = gofer::context::background().with_timeout(5ms);
+  const auto child = parent.with_timeout(1h);
+  EXPECT_EQ(child.deadline(), parent.deadline());
+  EXPECT_LT(parent.with_timeout(1ms).deadline().value(), parent.deadline().value());
+  EXPECT_EQ(gofer::select(gofer::on_done(child)), 0U);
+  EXPECT_EQ(child.error(), std::errc::timed_out);
+}
+
+TEST(Context, CancellingAChildLeavesTheParent) {
+  auto parent = gofer::context::background().with_cancel();
+  auto child = parent.with_cancel();
+  child.cancel();
+  EXPECT_FALSE(parent.done());
+  EXPECT_FALSE(parent.token().stop_requested());
+  gofer::context::background().cancel();
+  EXPECT_FALSE(gofer::context::background().done());
+}
+
+TEST(Context, IsAStopTokenToAllThatTakesOne) {
+  auto c = gofer::context::background().with_cancel();
+  bool called = false;
+  const std::stop_callback on_cancel(c.token(), [&] { called = true; });
+  gofer::mutex m;
+  gofer::condition_variable ready;
+  gofer::wait_group waiting;
+  waiting.go([&] {
+    std::unique_lock lock(m);
+    EXPECT_FALSE(ready.wait(lock, c.token(), [] { return false; }));
+  });
+  waiting.go([&] {
+    std::optional<int> out;
+    EXPECT_EQ(gofer::chan<int>().receive(out, c.token()), gofer::chan_status::stopped);
+  });
+  waiting.go([&] { EXPECT_FALSE(gofer::sleep_for(1h, c.token())); });
+  c.cancel();
+  waiting.wait();
+  EXPECT_TRUE(called);
+}
+
+TEST(Context, AParentForgetsItsChildren) {
+  const auto parent = gofer::context::background().with_timeout(1h);
+  const auto in_use = [] { return mallinfo2().uordblks; };
+  const auto live_and_die = [&](int count) {
+    for (int i = 0; i < count; ++i) (void)parent.with_timeout(30min).with_cancel();
+  };
+  live_and_die(1000);
+  const auto before = in_use();
+  live_and_die(test::times(1'000'000));
+  EXPECT_LE(in_use(), before + 100'000);
 }
 
 TEST(ContextStress, CancellationRacesWithShortLivedChildren) {

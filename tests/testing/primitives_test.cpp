@@ -14,6 +14,7 @@
 #include <system_error>
 #include <vector>
 
+#include <gofer/detail/sched/time.hpp>
 #include <gofer/gofer.hpp>
 
 #include "support/explored.hpp"
@@ -587,6 +588,18 @@ TEST(TickerExplored, TicksUntilItIsStopped) {
     one.wait();
     t.stop();
     EXPECT_EQ(ticks, 3);
+  });
+}
+
+TEST(TickerExplored, TheNthTickIsDueAtItsTimeHoweverLateOthersWereReceived) {
+  explored([] {
+    const auto begin = gofer::sched::now();
+    gofer::ticker t(10ms);
+    for (int n = 1; n <= 8; ++n) {
+      EXPECT_EQ(t.ticks().receive().value() - begin, n * 10ms);
+      gofer::sleep_for(n % 3 * 7ms);
+    }
+    EXPECT_EQ(gofer::sched::now() - begin, 94ms);
   });
 }
 

@@ -44,6 +44,14 @@ class channel_base {
   virtual ~channel_base() = default;
 
   void retain() noexcept { handles_.fetch_add(1, std::memory_order_relaxed); }
+  /// False: the last handle is gone, and this is being destroyed.
+  bool retain_if_alive() noexcept {
+    std::size_t count = handles_.load(std::memory_order_relaxed);
+    while (count != 0) {
+      if (handles_.compare_exchange_weak(count, count + 1, std::memory_order_relaxed)) return true;
+    }
+    return false;
+  }
   void release() noexcept {
     if (handles_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
   }
@@ -75,7 +83,7 @@ class channel_base {
 };
 
 template <class T>
-class channel final : public channel_base {
+class channel : public channel_base {
  public:
   explicit channel(std::size_t capacity) : channel_base(capacity) { reserve(capacity); }
   ~channel() override {
