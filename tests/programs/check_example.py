@@ -133,6 +133,49 @@ def worker_pool_errors(lines):
     expect(sorted(ids) == list(range(1, 21)), f"twenty results: {sorted(ids)}")
 
 
+def prime_sieve(lines):
+    expect(lines == ["2", "3", "5", "7", "11", "13", "17", "19", "23", "29"], lines)
+
+
+def power_series(lines):
+    expect(lines == ["exp x: 1 1 1/2 1/6 1/24 1/120 1/720 1/5040 1/40320 1/362880",
+                     "tan x: 0 1 0 1/3 0 2/15 0 17/315 0 62/2835",
+                     "exp tan x: 1 1 1/2 1/2 3/8 37/120 59/240 137/720 871/5760 41641/362880",
+                     "exp 2x: 1 2 2 4/3 2/3 4/15 4/45 8/315 2/315 4/2835"], lines)
+
+
+def dining_philosophers(lines):
+    names = ("Aristotle", "Kant", "Spinoza", "Marx", "Russell")
+    expect_lines(lines, [f"{name} eats meal {meal}" for name in names for meal in (1, 2, 3)] +
+                 [f"{name} is done" for name in names] + ["The table is empty"])
+    for name in names:
+        expect_order(lines, *[f"{name} eats meal {meal}" for meal in (1, 2, 3)], f"{name} is done", "The table is empty")
+
+
+def pipeline(lines):
+    expect(lines[0] == "Sum: 1275" and len(lines) == 2, lines)
+    most = int(re.fullmatch(r"At most (\d+) of 50 lines were under way", lines[1])[1])
+    expect(most <= 2 + 2 + 3, f"two channels hold two each, three stages one each, but {most} were under way")
+
+
+def fan_out_fan_in(lines):
+    expect(lines == ["20 parts by 4 workers: 77031 takes 350 steps"], lines)
+
+
+def rate_limiter(lines):
+    after = [int(re.fullmatch(rf"Request {i} after (\d+) intervals", line)[1]) for i, line in enumerate(lines, 1)]
+    expect(len(after) == 8, lines)
+    for request, intervals in enumerate(after, 1):
+        expect(intervals >= request - 3, f"request {request} came after {intervals} intervals")
+
+
+def publish_subscribe(lines):
+    got = {m[1]: (int(m[2]), int(m[3])) for line in lines if (m := re.fullmatch(r"(.*): (\d+) received, (\d+) lost", line))}
+    expect(got["A quick reader"] == (20, 0) and got["A reader of another topic"] == (1, 0), got)
+    received, lost = got["A slow reader"]
+    expect(received + lost == 20 and received >= 3, got)
+
+
 PACE = float(os.environ.get("GOFER_PACE", "1"))
 
 
