@@ -1,3 +1,7 @@
+#include <array>
+#include <chrono>
+#include <optional>
+
 #include <gofer/gofer.hpp>
 
 #include "row.hpp"
@@ -56,5 +60,64 @@ void select_over_two(benchmark::State& state) {
   report(state, 1);
 }
 ROW(select_over_two, "select over two");
+
+void select_over_eight(benchmark::State& state) {
+  gofer::run([&] {
+    std::array<gofer::chan<int>, 8> all;
+    for (auto& ch : all) ch = gofer::chan<int>(1);
+    for (std::size_t k = 0; auto _ : state) {
+      all[k++ % 8].send(1);
+      benchmark::DoNotOptimize(gofer::select(
+          gofer::on_receive(all[0]), gofer::on_receive(all[1]), gofer::on_receive(all[2]), gofer::on_receive(all[3]),
+          gofer::on_receive(all[4]), gofer::on_receive(all[5]), gofer::on_receive(all[6]), gofer::on_receive(all[7])));
+    }
+  });
+  report(state, 1);
+}
+ROW(select_over_eight, "select over eight");
+
+/// A round trip in which both sides wait with a limit that is never reached.
+void select_with_timeout(benchmark::State& state) {
+  gofer::run([&] {
+    gofer::chan<int> there;
+    gofer::chan<int> back;
+    const auto receive = [](const gofer::chan<int>& from) {
+      bool open = false;
+      gofer::select(gofer::on_receive(from, [&](std::optional<int> v) { open = v.has_value(); }),
+                    gofer::on_timeout(std::chrono::seconds(10)));
+      return open;
+    };
+    gofer::go([=] {
+      while (receive(there)) back.send(1);
+    });
+    for (auto _ : state) {
+      there.send(1);
+      receive(back);
+    }
+    there.close();
+  });
+  report(state, 1);
+}
+ROW(select_with_timeout, "round trip, select with a timeout");
+
+/// What a thousand tickers of 10 ms cost in a second: a hundred thousand ticks.
+void tickers(benchmark::State& state) {
+  for (auto _ : state) {
+    const double before = cpu_seconds();
+    gofer::run([] {
+      gofer::wait_group all;
+      for (int i = 0; i < 1000; ++i) {
+        all.go([] {
+          const gofer::ticker t(std::chrono::milliseconds(10));
+          const auto ticks = t.ticks();
+          for (int k = 0; k < 100; ++k) (void)ticks.receive();
+        });
+      }
+      all.wait();
+    });
+    state.counters["cpu_s"] = cpu_seconds() - before;
+  }
+}
+BENCHMARK(tickers)->Name("a thousand tickers for a second")->Iterations(1)->UseRealTime();
 
 }  // namespace

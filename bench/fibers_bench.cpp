@@ -83,13 +83,6 @@ void a_million_started(benchmark::State& state) {
 }
 BENCHMARK(a_million_started)->Name("a million started, until all wait")->Iterations(1)->UseRealTime();
 
-double cpu_seconds() {
-  rusage used{};
-  getrusage(RUSAGE_SELF, &used);
-  return static_cast<double>(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
-         static_cast<double>(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
-}
-
 void a_million_sleepers(benchmark::State& state) {
   for (auto _ : state) {
     const double before = cpu_seconds();

@@ -3,6 +3,7 @@
 // What all rows of the report have in common: a name, wall time, and nanoseconds for one piece of the work.
 
 #include <benchmark/benchmark.h>
+#include <sys/resource.h>
 
 #include <cstdint>
 #include <thread>
@@ -30,6 +31,14 @@ void on_two_threads(benchmark::State& state, F f) {
 inline void compute(int nanoseconds) {
   std::uint64_t x = 1;
   for (int i = 0; i < nanoseconds; ++i) benchmark::DoNotOptimize(x *= 6364136223846793005ULL);
+}
+
+/// What this process has used so far.
+inline double cpu_seconds() {
+  rusage used{};
+  getrusage(RUSAGE_SELF, &used);
+  return static_cast<double>(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+         static_cast<double>(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
 }
 
 #define ROW(function, name) BENCHMARK(function)->Name(name)->UseRealTime()

@@ -106,20 +106,4 @@ void snapshot_on_two(benchmark::State& state) {
 }
 ROW(snapshot_on_two, "snapshot load on 2");
 
-void pool(benchmark::State& state) {
-  constexpr int tasks = 100'000;
-  gofer::run([&] {
-    for (auto _ : state) {
-      gofer::worker_pool<int, int> workers([](int i) { return i + 1; }, {.min_workers = 4});
-      gofer::go([&] {
-        for (int i = 0; i < tasks; ++i) workers.submit(i);
-        workers.drain();
-      });
-      for (auto& result : workers.results()) benchmark::DoNotOptimize(result.value());
-    }
-  });
-  report(state, tasks);
-}
-ROW(pool, "pool, 4 workers");
-
 }  // namespace

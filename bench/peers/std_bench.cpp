@@ -1,9 +1,13 @@
-// The same work with the standard library, on two threads.
+// The same work with the standard library and moodycamel's queue, on two threads.
 
+#include <concurrentqueue/blockingconcurrentqueue.h>
 #include <atomic>
+#include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <queue>
 #include <shared_mutex>
+#include <thread>
 
 #include "../row.hpp"
 
@@ -71,6 +75,50 @@ void counter(benchmark::State& state) {
   on_two_threads(state, [&] { value.fetch_add(1); });
 }
 ROW(counter, "std: counter on 2");
+
+/// A bounded queue as it is mostly written.
+void queue(benchmark::State& state) {
+  std::mutex m;
+  std::condition_variable room;
+  std::condition_variable some;
+  std::queue<int> values;
+  for (auto _ : state) {
+    std::jthread sender([&] {
+      for (int i = 0; i < 500'000; ++i) {
+        std::unique_lock hold(m);
+        room.wait(hold, [&] { return values.size() < 100; });
+        values.push(i);
+        some.notify_one();
+      }
+    });
+    for (int i = 0; i < 500'000; ++i) {
+      std::unique_lock hold(m);
+      some.wait(hold, [&] { return !values.empty(); });
+      benchmark::DoNotOptimize(values.front());
+      values.pop();
+      room.notify_one();
+    }
+  }
+  report(state, 500'000);
+}
+ROW(queue, "std: buffered channel, one to one");
+
+/// Without a bound.
+void concurrent_queue(benchmark::State& state) {
+  for (auto _ : state) {
+    moodycamel::BlockingConcurrentQueue<int> values;
+    std::jthread sender([&] {
+      for (int i = 0; i < 500'000; ++i) values.enqueue(i);
+    });
+    for (int i = 0; i < 500'000; ++i) {
+      int v = 0;
+      values.wait_dequeue(v);
+      benchmark::DoNotOptimize(v);
+    }
+  }
+  report(state, 500'000);
+}
+ROW(concurrent_queue, "moodycamel: buffered channel, one to one");
 
 struct statistics {
   long requests = 0, errors = 0, latency = 0;

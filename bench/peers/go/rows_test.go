@@ -87,6 +87,70 @@ func BenchmarkSelectOverTwo(b *testing.B) {
 	}
 }
 
+func BenchmarkSelectOverEight(b *testing.B) {
+	var all [8]chan int
+	for i := range all {
+		all[i] = make(chan int, 1)
+	}
+	for i := 0; i < b.N; i++ {
+		all[i%8] <- 1
+		select {
+		case <-all[0]:
+		case <-all[1]:
+		case <-all[2]:
+		case <-all[3]:
+		case <-all[4]:
+		case <-all[5]:
+		case <-all[6]:
+		case <-all[7]:
+		}
+	}
+}
+
+func BenchmarkSelectWithTimeout(b *testing.B) {
+	there, back := make(chan int), make(chan int)
+	receive := func(from chan int) bool {
+		t := time.NewTimer(10 * time.Second)
+		defer t.Stop()
+		select {
+		case _, open := <-from:
+			return open
+		case <-t.C:
+			return false
+		}
+	}
+	go func() {
+		for receive(there) {
+			back <- 1
+		}
+	}()
+	for i := 0; i < b.N; i++ {
+		there <- 1
+		receive(back)
+	}
+	close(there)
+}
+
+func BenchmarkTickers(b *testing.B) {
+	before := cpuSeconds()
+	for n := 0; n < b.N; n++ {
+		var wg sync.WaitGroup
+		wg.Add(1000)
+		for i := 0; i < 1000; i++ {
+			go func() {
+				t := time.NewTicker(10 * time.Millisecond)
+				for k := 0; k < 100; k++ {
+					<-t.C
+				}
+				t.Stop()
+				wg.Done()
+			}()
+		}
+		wg.Wait()
+	}
+	b.ReportMetric((cpuSeconds()-before)/float64(b.N), "cpu_s")
+}
+
 func BenchmarkMutexAdding(b *testing.B) {
 	var m sync.Mutex
 	sum := 0
@@ -200,6 +264,38 @@ func BenchmarkPool(b *testing.B) {
 	for range results {
 	}
 }
+
+// Several producers, and nobody asks for results.
+func poolForgetting(b *testing.B, producers int, task func()) {
+	tasks := make(chan int, 100)
+	var working, producing sync.WaitGroup
+	working.Add(4)
+	for i := 0; i < 4; i++ {
+		go func() {
+			defer working.Done()
+			for range tasks {
+				task()
+			}
+		}()
+	}
+	producing.Add(producers)
+	for p := 0; p < producers; p++ {
+		go func() {
+			defer producing.Done()
+			for i := 0; i < b.N/producers+1; i++ {
+				tasks <- i
+			}
+		}()
+	}
+	producing.Wait()
+	close(tasks)
+	working.Wait()
+}
+
+func BenchmarkPoolForgetting(b *testing.B) { poolForgetting(b, 1, func() {}) }
+func BenchmarkPoolProducers(b *testing.B)  { poolForgetting(b, 8, func() {}) }
+func BenchmarkPoolShort(b *testing.B)      { poolForgetting(b, 1, func() { compute(1000) }) }
+func BenchmarkPoolLong(b *testing.B)       { poolForgetting(b, 1, func() { compute(10000) }) }
 
 func BenchmarkTimerAddedAndStopped(b *testing.B) {
 	for i := 0; i < b.N; i++ {
