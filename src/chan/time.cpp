@@ -74,7 +74,7 @@ class timed_state : public timer_entry {
     if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
   }
 
-  std::mutex lock_;
+  arch::spin_lock lock_;
 
  private:
   static action expire(timer_entry& entry) noexcept {
@@ -128,7 +128,7 @@ class ticker_state final : public timed_state {
 
 class timer_state final : public timed_state {
  public:
-  explicit timer_state(std::function<void()> f) : call_(std::make_shared<std::function<void()>>(std::move(f))) {}
+  explicit timer_state(std::function<void()> f) : call_(std::move(f)) {}
 
   bool start(time_point deadline) {
     const std::scoped_lock hold(lock_);
@@ -143,10 +143,14 @@ class timer_state final : public timed_state {
 
  private:
   void fire() noexcept override {
-    go(go_options{.name = "timer"}, [call = call_] { (*call)(); });
+    retain();  // for as long as the call is under way
+    go(go_options{.name = "timer"}, [this] {
+      call_();
+      release();
+    });
   }
 
-  const std::shared_ptr<std::function<void()>> call_;  // shared with the calls under way
+  const std::function<void()> call_;
 };
 
 void retire_timed::operator()(timed_state* state) const noexcept { state->retire(); }
