@@ -3,6 +3,12 @@
 #include <algorithm>
 #include <boost/beast/core/string.hpp>
 #include <boost/beast/http/error.hpp>
+#include <boost/beast/http/rfc7230.hpp>
+#include <functional>
+#include <limits>
+#include <utility>
+
+#include "http/target.hpp"
 
 namespace gofer::http {
 namespace {
@@ -12,7 +18,6 @@ using boost::beast::http::error;
 constexpr std::size_t most_fields = 100;
 
 refusal explain(const boost::beast::error_code& ec) {
-  if (ec == error::header_limit) return {.status = 431, .why = "the request's head is too large"};
   if (ec == error::body_limit) return {.status = 413, .why = "the request's body is too large"};
   if (ec == error::bad_version) return {.status = 505, .why = "only HTTP/1.1 and HTTP/1.0 are spoken here"};
   if (ec == error::bad_transfer_encoding) return {.status = 400, .why = "the request's transfer coding is wrong"};
@@ -28,19 +33,31 @@ refusal explain(const boost::beast::error_code& ec) {
 }  // namespace
 
 request_parser::request_parser(request& into, std::size_t max_header_bytes, std::size_t max_body_bytes)
-    : request_(into) {
-  base::header_limit(static_cast<std::uint32_t>(max_header_bytes));
+    : request_(into), head_(max_header_bytes), most_surplus_(max_header_bytes) {
+  base::header_limit(std::numeric_limits<std::uint32_t>::max());  // head_ sees to that
   base::body_limit(max_body_bytes);
   into.body_.clear();
   into.fields_.clear();
+  into.query_.clear();
 }
 
 std::size_t request_parser::take(std::string_view bytes, refusal& why) {
+  std::size_t skipped = 0;
+  if (!begun_) {  // empty lines, which some clients send after a body
+    while (bytes.substr(skipped).starts_with("\r\n")) skipped += 2;
+    if (bytes.size() == skipped || bytes.substr(skipped) == "\r") return skipped;
+    begun_ = true;
+  }
+  const std::string_view rest = bytes.substr(skipped);
+  if (!has_head()) {
+    why = head_.look(rest);
+    if (why || !head_.ended()) return skipped;
+  }
+  input_ = rest;
   error_code ec;
-  const std::size_t taken = base::put({bytes.data(), bytes.size()}, ec);
-  if (!ec || ec == error::need_more) return taken;
-  why = refused_ ? refused_ : explain(ec);
-  return taken;
+  const std::size_t taken = base::put({rest.data(), rest.size()}, ec);
+  if (ec && ec != error::need_more) why = refused_ ? refused_ : explain(ec);
+  return skipped + taken;
 }
 
 void request_parser::refuse(int status, const char* why, error_code& ec) {
@@ -48,29 +65,99 @@ void request_parser::refuse(int status, const char* why, error_code& ec) {
   ec = error::bad_value;
 }
 
-void request_parser::on_request_impl(verb /*v*/, string_view method, string_view target, int version, error_code& ec) {
+void request_parser::on_request_impl(verb v, string_view method, string_view text, int version, error_code& ec) {
   request_.method_.assign(method.data(), method.size());
-  request_.target_.assign(target.data(), target.size());
+  request_.target_.assign(text.data(), text.size());
   http_1_0_ = version == 10;
-  if (target.find('#') != string_view::npos) refuse(400, "the request's target has a fragment", ec);
+  if (v == verb::connect) return refuse(501, "this server is no proxy", ec);
+  if (v == verb::options && text == "*") {
+    request_.path_ = "*";
+    return;
+  }
+  auto where = http::parse_target(request_.target_);
+  if (!where) return refuse(400, "the request's target is neither a path nor an address with one", ec);
+  request_.path_ = where->path();
+  request_.query_ = std::move(where->query);
+  segments_ = std::move(where->segments);
 }
 
 void request_parser::on_response_impl(int /*code*/, string_view /*reason*/, int /*version*/, error_code& /*ec*/) {}
 
 void request_parser::on_field_impl(field f, string_view name, string_view value, error_code& ec) {
-  if (has_head()) return;  // a trailer: nothing here depends on one
+  if (was_folded(name, value)) return refuse(400, "a header field is folded over several lines", ec);
+  if (has_head()) return take_trailer(f, name.size() + value.size(), ec);
   if (request_.fields_.size() == most_fields) return refuse(431, "the request has too many header fields", ec);
   request_.fields_.emplace_back(std::piecewise_construct, std::forward_as_tuple(name.data(), name.size()),
                                 std::forward_as_tuple(value.data(), value.size()));
-  if (f == field::host) ++hosts_;
-  if (f == field::expect) {
-    if (!boost::beast::iequals(value, "100-continue")) return refuse(417, "only 100-continue can be expected", ec);
-    expects_continue_ = !http_1_0_;
+  switch (f) {
+    case field::host:
+      ++hosts_;
+      if (!is_authority({value.data(), value.size()})) refuse(400, "the request's Host is not one", ec);
+      break;
+    case field::content_length:
+      ++lengths_;
+      if (value.empty() || value.find_first_not_of("0123456789") != string_view::npos) {
+        refuse(400, "the request's Content-Length is wrong", ec);
+      }
+      break;
+    case field::transfer_encoding:
+      ++codings_;
+      coding_.assign(value.data(), value.size());
+      break;
+    case field::expect:
+      if (!boost::beast::iequals(value, "100-continue")) return refuse(417, "only 100-continue can be expected", ec);
+      expects_continue_ = !http_1_0_;
+      break;
+    default:
+      break;
   }
 }
 
+/// Nothing here depends on one; but what tells where a message ends, or whose it is, must not come that late (RFC 9110,
+/// section 6.5.1).
+void request_parser::take_trailer(field f, std::size_t size, error_code& ec) {
+  count_surplus(size, ec);
+  switch (f) {
+    case field::host:
+    case field::content_length:
+    case field::transfer_encoding:
+    case field::connection:
+    case field::upgrade:
+    case field::expect:
+    case field::authorization:
+    case field::cookie:
+      return refuse(400, "a trailer has a field that belongs into the head", ec);
+    default:
+      return;
+  }
+}
+
+/// The parser joins the lines of a folded value, and cannot do so in place unless all of it is on one.
+bool request_parser::was_folded(string_view name, string_view value) const noexcept {
+  if (value.empty()) return false;  // of an empty one nothing can be read in another way
+  const std::less<> before;
+  const char* end_of_name = name.data() + name.size();
+  if (before(value.data(), end_of_name) || !before(value.data(), input_.data() + input_.size())) return true;
+  return std::find(end_of_name, value.data(), '\n') != value.data();
+}
+
 void request_parser::on_header_impl(error_code& ec) {
-  if (hosts_ > 1 || (hosts_ == 0 && !http_1_0_)) refuse(400, "the request has to have one Host field", ec);
+  if (hosts_ > 1 || (hosts_ == 0 && !http_1_0_)) return refuse(400, "the request has to have one Host field", ec);
+  if (lengths_ > 1) return refuse(400, "the request has more than one Content-Length", ec);
+  if (codings_ != 0) check_transfer_coding(ec);
+}
+
+void request_parser::check_transfer_coding(error_code& ec) {
+  constexpr auto wrong = "the request's transfer coding is wrong";
+  if (lengths_ != 0) return refuse(400, "the request has both Content-Length and Transfer-Encoding", ec);
+  if (http_1_0_ || codings_ > 1 || coding_.empty()) return refuse(400, wrong, ec);
+  if (boost::beast::iequals(coding_, "chunked")) return;
+  // Chunked more than once, or not last, can be read in more than one way.
+  const auto last = coding_.rfind(',');
+  if (last != std::string::npos && boost::beast::http::token_list(coding_.substr(0, last)).exists("chunked")) {
+    return refuse(400, wrong, ec);
+  }
+  refuse(501, "of the transfer codings only chunked is known here", ec);
 }
 
 void request_parser::on_body_init_impl(const boost::optional<std::uint64_t>& length, error_code& /*ec*/) {
@@ -83,7 +170,15 @@ std::size_t request_parser::on_body_impl(string_view body, error_code& /*ec*/) {
   return body.size();
 }
 
-void request_parser::on_chunk_header_impl(std::uint64_t /*size*/, string_view /*extensions*/, error_code& /*ec*/) {}
+void request_parser::on_chunk_header_impl(std::uint64_t /*size*/, string_view extensions, error_code& ec) {
+  count_surplus(extensions.size(), ec);
+}
+
+/// Bounds what comes with a body and is not of it.
+void request_parser::count_surplus(std::size_t size, error_code& ec) {
+  surplus_ += size;
+  if (surplus_ > most_surplus_) refuse(400, "the extensions of chunks, or the trailers, are too large", ec);
+}
 
 std::size_t request_parser::on_chunk_body_impl(std::uint64_t /*left*/, string_view body, error_code& /*ec*/) {
   request_.body_.append(body.data(), body.size());

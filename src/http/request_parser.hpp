@@ -2,21 +2,19 @@
 
 #include <boost/beast/http/basic_parser.hpp>
 #include <cstddef>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include <gofer/http.hpp>
 
+#include "http/head_check.hpp"
+#include "http/refusal.hpp"
+
 namespace gofer::http {
 
-/// Why a request is refused: the status of the answer, and a sentence for its body. 0: it is not.
-struct refusal {
-  int status = 0;
-  const char* why = "";
-
-  explicit operator bool() const noexcept { return status != 0; }
-};
-
-/// Reads one request, on Boost.Beast's parser.
+/// Reads one request, on Boost.Beast's parser, and refuses what that one forgives: wherever two readers of the same
+/// bytes could come to different requests, there is none.
 class request_parser final : private boost::beast::http::basic_parser<true> {
   using base = boost::beast::http::basic_parser<true>;
 
@@ -33,6 +31,8 @@ class request_parser final : private boost::beast::http::basic_parser<true> {
   bool expects_continue() const noexcept { return expects_continue_; }
   bool keep_alive() const { return base::keep_alive(); }
   bool http_1_0() const noexcept { return http_1_0_; }
+  /// Of the target's path; empty for that of "OPTIONS *".
+  const std::vector<std::string>& segments() const noexcept { return segments_; }
 
  private:
   using string_view = boost::beast::string_view;
@@ -51,10 +51,23 @@ class request_parser final : private boost::beast::http::basic_parser<true> {
   void on_finish_impl(error_code& ec) override;
 
   void refuse(int status, const char* why, error_code& ec);
+  void take_trailer(field f, std::size_t size, error_code& ec);
+  void count_surplus(std::size_t size, error_code& ec);
+  void check_transfer_coding(error_code& ec);
+  bool was_folded(string_view name, string_view value) const noexcept;
 
   request& request_;
   refusal refused_;
-  std::size_t hosts_ = 0;
+  head_check head_;
+  const std::size_t most_surplus_;
+  std::size_t surplus_ = 0;
+  bool begun_ = false;      // something other than an empty line has come
+  std::string_view input_;  // what the parser is looking at
+  std::vector<std::string> segments_;
+  std::size_t hosts_ = 0;  // fields of this name, and below
+  std::size_t lengths_ = 0;
+  std::size_t codings_ = 0;
+  std::string coding_;  // the last Transfer-Encoding
   bool expects_continue_ = false;
   bool http_1_0_ = false;
 };

@@ -7,7 +7,6 @@
 
 #include "http/server_core.hpp"
 #include "http/status.hpp"
-#include "http/target.hpp"
 
 namespace gofer::http {
 namespace {
@@ -138,21 +137,16 @@ void session::turn_away() noexcept {
 bool session::answer() {
   core_.counted.local([](server_core::counters& c) { ++c.requests; });
   response r(*this);
-  auto where = parse_target(request_.target_);
-  if (where) {
-    request_.path_ = where->path();
-    request_.query_ = std::move(where->query);
-    auto match = core_.routes.find(request_.method_, where->segments);
+  if (parser_->segments().empty()) {
+    r.status(204).header("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");  // "OPTIONS *"
+  } else {
+    auto match = core_.routes.find(request_.method_, parser_->segments());
     request_.path_values_ = std::move(match.values);
     if (match.found != nullptr) {
       call(*match.found, r);
     } else {
       answer_unrouted(match.allowed, r);
     }
-  } else if (request_.target_ == "*" && request_.method_ == "OPTIONS") {
-    r.status(204);
-  } else {
-    r.status(400).write("the request's target is not a path\n");
   }
   const bool error = r.status() >= 500;
   core_.counted.local([&](server_core::counters& c) {

@@ -1,5 +1,6 @@
 #include "http/target.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 namespace gofer::http {
@@ -55,7 +56,42 @@ bool parse_path(std::string_view rest, std::vector<std::string>& segments) {
   return true;
 }
 
+/// "http://" or "https://", in any case.
+bool skip_scheme(std::string_view& text) {
+  const auto end = text.find("://");
+  if (end == std::string_view::npos) return false;
+  std::string scheme(text.substr(0, end));
+  for (char& c : scheme) c = static_cast<char>(c | 0x20);
+  text.remove_prefix(end + 3);
+  return scheme == "http" || scheme == "https";
+}
+
+constexpr std::string_view letters_and_digits = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+
+bool all_of(std::string_view text, std::string_view others) {
+  return std::ranges::all_of(text, [&](char c) {
+    return letters_and_digits.find(c) != std::string_view::npos || others.find(c) != std::string_view::npos;
+  });
+}
+
 }  // namespace
+
+bool is_authority(std::string_view text) {
+  std::string_view port;
+  if (text.starts_with('[')) {
+    const auto end = text.find(']');
+    if (end == std::string_view::npos || !all_of(text.substr(1, end - 1), ":.%")) return false;
+    port = text.substr(end + 1);
+    text = text.substr(1, end - 1);
+  } else {
+    const auto colon = std::min(text.find(':'), text.size());
+    port = text.substr(colon);
+    text = text.substr(0, colon);
+    if (!all_of(text, "-._~%!$&'()*+;=")) return false;
+  }
+  if (text.empty()) return false;
+  return port.empty() || (port[0] == ':' && port.find_first_not_of("0123456789", 1) == std::string_view::npos);
+}
 
 std::string target::path() const {
   std::string joined;
@@ -65,12 +101,12 @@ std::string target::path() const {
 
 std::optional<target> parse_target(std::string_view text) {
   if (!text.starts_with('/')) {
-    const auto scheme = text.find("://");
-    if (scheme == std::string_view::npos) return std::nullopt;
-    text.remove_prefix(scheme + 3);
-    const auto path = text.find_first_of("/?");
-    text.remove_prefix(path == std::string_view::npos ? text.size() : path);
+    if (!skip_scheme(text)) return std::nullopt;
+    const auto path = std::min(text.find_first_of("/?"), text.size());
+    if (!is_authority(text.substr(0, path))) return std::nullopt;
+    text.remove_prefix(path);
   }
+  if (text.find('#') != std::string_view::npos) return std::nullopt;
   target parsed;
   std::string_view query = text;
   std::string_view path = take_until(query, '?');

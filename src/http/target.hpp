@@ -17,8 +17,11 @@ struct target {
   std::string path() const;
 };
 
-/// Reads "/path?query" and "http://host/path?query". Nothing for what is neither, for wrong percent-encodings, NUL
-/// bytes, and a ".." that leaves the root.
+/// "host", "host:port" or "[address]:port", without a user's name.
+bool is_authority(std::string_view text);
+
+/// Reads "/path?query" and "http://host/path?query". Nothing for what is neither, for a fragment, wrong
+/// percent-encodings, NUL bytes, and a ".." that leaves the root.
 std::optional<target> parse_target(std::string_view text);
 
 }  // namespace gofer::http
