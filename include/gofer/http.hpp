@@ -44,8 +44,11 @@ class request {
   /// All of it, chunks put together.
   const std::string& body() const noexcept { return body_; }
   const std::string& remote_address() const noexcept { return remote_address_; }
-  /// A stop is requested when the connection breaks or the server's shutdown has run out of grace.
-  std::stop_token token() const noexcept { return token_; }
+  /// A stop is requested when the client has closed the connection, or its sending side of it, before it has its
+  /// answer; when it breaks; and when the server's shutdown has run out of grace. Watching the client begins with the
+  /// first call.
+  /// A copy of the request has a token that is never stopped.
+  std::stop_token token() const noexcept;
 
  private:
   friend class session;
@@ -59,7 +62,13 @@ class request {
   field_list fields_;
   field_list query_;
   field_list path_values_;
-  std::stop_token token_;
+  /// A copy has none: it may outlive the session.
+  struct session_link {
+    session_link() = default;
+    session_link(const session_link& /*other*/) noexcept {}
+    session_link& operator=(const session_link& /*other*/) noexcept { return *this; }
+    session* to = nullptr;
+  } session_;
 };
 
 /// What a handler answers: 200 with an empty body unless it says otherwise. Sent as a whole when the handler has

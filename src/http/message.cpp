@@ -44,6 +44,10 @@ const std::string& request::header(std::string_view name) const noexcept {
   return found == fields_.end() ? nothing : found->second;
 }
 
+std::stop_token request::token() const noexcept {
+  return session_.to == nullptr ? std::stop_token() : session_.to->watched_token();
+}
+
 void response::check_head_unsent(const char* operation) const {
   if (streaming_) throw std::logic_error(std::string("http::response::") + operation + ": the head has been sent");
 }

@@ -21,7 +21,7 @@ constexpr std::size_t linger_bytes = std::size_t{1} << 20;
 
 session::session(server_core& core, net::connection c) : core_(core), connection_(std::move(c)), buffer_(first_buffer) {
   request_.remote_address_ = connection_.remote_address();
-  request_.token_ = stop_.get_token();
+  request_.session_.to = this;
 }
 
 void session::serve() noexcept {
@@ -144,6 +144,7 @@ bool session::answer() {
     request_.path_values_ = std::move(match.values);
     if (match.found != nullptr) {
       call(*match.found, r);
+      end_watch();
     } else {
       answer_unrouted(match.allowed, r);
     }
@@ -155,6 +156,36 @@ bool session::answer() {
   });
   if (!broken_) send(r);
   return keep_alive_ && !broken_;
+}
+
+std::stop_token session::watched_token() noexcept {
+  if (!watched_.exchange(true, std::memory_order_acq_rel)) watch();
+  return stop_.get_token();
+}
+
+void session::watch() noexcept {
+  connection_.set_read_deadline(sched::no_deadline);
+  try {
+    watcher_.go([this] {
+      std::error_code error;
+      has_ahead_ = connection_.read_some(std::span(&ahead_, 1), error) != 0;
+      if (!has_ahead_ && error != std::errc::timed_out) stop_.request_stop();
+    });
+  } catch (const std::exception& e) {
+    report(e.what());  // no memory: the handler goes on unwatched
+  }
+}
+
+/// What the watcher has read goes where it belongs.
+void session::end_watch() noexcept {
+  if (!watched_.load(std::memory_order_acquire)) return;
+  connection_.set_read_deadline(sched::time_point::min());
+  watcher_.wait();
+  watched_.store(false, std::memory_order_relaxed);
+  if (!std::exchange(has_ahead_, false)) return;
+  if (begin_ == end_) begin_ = end_ = 0;
+  if (end_ == buffer_.size()) buffer_.resize(2 * buffer_.size());
+  buffer_[end_++] = static_cast<char>(ahead_);
 }
 
 void session::answer_unrouted(const std::string& allowed, response& r) {

@@ -11,6 +11,7 @@
 
 #include <gofer/http.hpp>
 #include <gofer/net.hpp>
+#include <gofer/wait_group.hpp>
 
 #include "http/request_parser.hpp"
 
@@ -37,6 +38,9 @@ class session {
   /// Closes the connection; the handler is asked to stop by whoever gets the source.
   std::stop_source cut_off() noexcept;
 
+  // For the request, while its handler runs:
+  std::stop_token watched_token() noexcept;
+
   // For the response:
   void begin_stream(response& r);
   void stream(std::string_view part);
@@ -50,6 +54,8 @@ class session {
   bool refuse(refusal why);
   bool answer();
   void call(const handler& h, response& r);
+  void watch() noexcept;
+  void end_watch() noexcept;
   void answer_unrouted(const std::string& allowed, response& r);
   void report(const char* what) const;
   void send(response& r);
@@ -74,6 +80,12 @@ class session {
   std::string out_;        // what is about to be written
   std::time_t dated_ = 0;  // the second that date_ says
   std::string date_;
+  // While a handler that asked for its token runs, a fiber waits for the client's next byte, or its end:
+  std::atomic<bool> watched_{false};
+  wait_group watcher_;
+  std::byte ahead_{};
+  bool has_ahead_ = false;
+
   bool first_ = true;             // no request has come yet
   std::atomic<bool> idle_{true};  // no byte of the next request has come yet
   bool keep_alive_ = true;

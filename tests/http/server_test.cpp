@@ -288,6 +288,47 @@ TEST_F(Server, AClientThatDisappearsMidAnswerHarmsNobody) {
   EXPECT_EQ(s.stats().active, 0U);
 }
 
+TEST_F(Server, AHandlerHearsOfAClientThatGoesAway) {
+  for (const std::size_t workers : {0, 2}) {
+    server_options o;
+    o.workers = workers;
+    start(o);
+    {
+      auto c = client();
+      c.send(get("/wait"));
+      while (waiting_ == 0) gofer::sleep_for(1ms);
+      EXPECT_EQ(cancelled_, 0);
+    }
+    while (cancelled_ == 0) gofer::sleep_for(1ms);
+    waiting_ = cancelled_ = 0;
+  }
+}
+
+TEST_F(Server, AClientThatHasSentAllStillGetsItsAnswer) {
+  start();
+  auto c = client();
+  c.send(get("/wait") + get("/hello/x"));
+  c.connection().shutdown_write();
+  EXPECT_EQ(c.receive()->body, "waited");
+  EXPECT_EQ(c.receive()->body, "Hello, x");
+  EXPECT_FALSE(c.receive());
+}
+
+TEST_F(Server, WhatComesWhileAHandlerIsWatchedIsTheNextRequest) {
+  start();
+  auto c = client();
+  for (int i = 0; i < 200; ++i) {
+    c.send(get("/wait"));
+    if (i % 3 == 0) gofer::sleep_for(1ms);
+    go_on_.send(1);
+    if (i % 3 == 1) gofer::yield();
+    c.send(get("/hello/" + std::to_string(i)));
+    EXPECT_EQ(c.receive()->body, "waited");
+    EXPECT_EQ(c.receive()->body, "Hello, " + std::to_string(i));
+  }
+  EXPECT_EQ(cancelled_, 0);
+}
+
 TEST_F(Server, ServesAThousandConnectionsAtOnce) {
   start();
   std::vector<http_client> clients;
