@@ -44,6 +44,9 @@ class request {
   /// All of it, chunks put together.
   const std::string& body() const noexcept { return body_; }
   const std::string& remote_address() const noexcept { return remote_address_; }
+  /// For logs: what the client calls this request in X-Request-Id, if that is a word of up to 64 letters, digits, "-",
+  /// "_" and "."; else a random one, made by the first call.
+  const std::string& id() const;
   /// A stop is requested when the client has closed the connection, or its sending side of it, before it has its
   /// answer; when it breaks; and when the server's shutdown has run out of grace. Watching the client begins with the
   /// first call.
@@ -53,6 +56,7 @@ class request {
  private:
   friend class session;
   friend class request_parser;
+  friend class narrowed_token;
 
   std::string method_;
   std::string target_;
@@ -62,6 +66,8 @@ class request {
   field_list fields_;
   field_list query_;
   field_list path_values_;
+  mutable std::string id_;
+  std::stop_token narrowed_;  // what the token is instead, if it can be stopped
   /// A copy has none: it may outlive the session.
   struct session_link {
     session_link() = default;
@@ -78,6 +84,14 @@ class response {
   /// Throws std::invalid_argument for codes outside of 200 to 599, std::logic_error once the head has been sent.
   response& status(int code);
   int status() const noexcept { return status_; }
+
+  /// How many bytes of a body were written.
+  std::size_t size() const noexcept { return size_; }
+  /// The head has been sent: nothing can be changed any more.
+  bool streaming() const noexcept { return streaming_; }
+
+  /// Forgets all that was said so far. Throws std::logic_error once the head has been sent.
+  void reset();
 
   /// Sets a field, in place of one of that name. What frames the message (Content-Length, Transfer-Encoding,
   /// Connection) is the server's to set. Throws std::invalid_argument for names and values that may not be in a header,
@@ -98,6 +112,7 @@ class response {
 
   session* session_;
   int status_ = 200;
+  std::size_t size_ = 0;
   bool streaming_ = false;
   field_list fields_;
   std::string body_;
@@ -105,6 +120,25 @@ class response {
 
 /// Answers a request. What it throws is answered with 500 and reported on stderr, naming the request.
 using handler = std::function<void(request&, response&)>;
+
+/// What is done around every answer of a server; `next()` answers, and has to be called once or not at all. It does not
+/// throw for the handler, whose exceptions are answers by then. Runs in the connection's fiber, also where handlers run
+/// in a pool.
+using middleware = std::function<void(request&, response&, const std::function<void()>& next)>;
+
+/// Tells the client the request's id in X-Request-Id.
+middleware request_ids();
+
+/// Writes a line to stderr for every answer: a JSON object with time, id, remote, method, target, status, bytes and
+/// duration_ms.
+middleware access_log();
+
+/// A handler whose token is requested to stop after `limit`. What it answers later than that is replaced by 503, unless
+/// it streams.
+handler within(std::chrono::nanoseconds limit, handler h);
+
+/// A handler that runs at most so many times at once; beyond that 503 is answered immediately.
+handler at_most(std::size_t count, handler h);
 
 struct server_options {
   std::string address = "127.0.0.1:8080";
@@ -154,6 +188,9 @@ class server {
   /// To be called before `start`. Throws std::invalid_argument for a pattern that cannot be read, or that overlaps with
   /// another without being more or less specific.
   void handle(std::string_view pattern, handler h);
+
+  /// To be called before `start`. The first one is the outermost.
+  void use(middleware m);
 
   /// Begins to listen, and returns. Throws std::system_error, std::invalid_argument for the address; std::logic_error
   /// if it was started before.

@@ -1,10 +1,14 @@
 // What handlers see: request and response.
 
 #include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <random>
 #include <stdexcept>
 
 #include <gofer/http.hpp>
 
+#include "arch/splitmix.hpp"
 #include "http/session.hpp"
 
 namespace gofer::http {
@@ -21,12 +25,25 @@ const std::string& find(const field_list& fields, std::string_view name) noexcep
   return found == fields.end() ? nothing : found->second;
 }
 
+bool is_letter_or_digit(char c) noexcept {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
 /// RFC 9110, section 5.6.2.
 bool is_token(std::string_view text) noexcept {
   return !text.empty() && std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+    return is_letter_or_digit(c) || std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
   });
+}
+
+/// 16 digits; nobody else's by chance, but not a secret.
+std::string random_word() {
+  static const std::uint64_t start = std::random_device()() * 0x1'0000'0001ULL ^ std::random_device()();
+  static std::atomic<std::uint64_t> made{0};
+  const std::uint64_t count = made.fetch_add(1, std::memory_order_relaxed);
+  char text[17];
+  std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(arch::splitmix(start + count)));
+  return text;
 }
 
 bool is_field_value(std::string_view text) noexcept {
@@ -44,12 +61,30 @@ const std::string& request::header(std::string_view name) const noexcept {
   return found == fields_.end() ? nothing : found->second;
 }
 
+const std::string& request::id() const {
+  if (!id_.empty()) return id_;
+  const std::string& given = header("X-Request-Id");
+  const auto plain = [](char c) { return is_letter_or_digit(c) || c == '-' || c == '_' || c == '.'; };
+  id_ = given.size() <= 64 && std::ranges::all_of(given, plain) ? given : "";
+  if (id_.empty()) id_ = random_word();
+  return id_;
+}
+
 std::stop_token request::token() const noexcept {
+  if (narrowed_.stop_possible()) return narrowed_;
   return session_.to == nullptr ? std::stop_token() : session_.to->watched_token();
 }
 
 void response::check_head_unsent(const char* operation) const {
   if (streaming_) throw std::logic_error(std::string("http::response::") + operation + ": the head has been sent");
+}
+
+void response::reset() {
+  check_head_unsent("reset");
+  status_ = 200;
+  size_ = 0;
+  fields_.clear();
+  body_.clear();
 }
 
 response& response::status(int code) {
@@ -85,6 +120,7 @@ response& response::header(std::string_view name, std::string_view value) {
 }
 
 response& response::write(std::string_view part) {
+  size_ += part.size();
   if (streaming_) {
     session_->stream(part);
   } else {

@@ -39,6 +39,7 @@ request_parser::request_parser(request& into, std::size_t max_header_bytes, std:
   into.body_.clear();
   into.fields_.clear();
   into.query_.clear();
+  into.id_.clear();
 }
 
 std::size_t request_parser::take(std::string_view bytes, refusal& why) {

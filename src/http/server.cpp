@@ -198,6 +198,11 @@ void server::handle(std::string_view pattern, handler h) {
   core_->routes.add(pattern, std::move(h));
 }
 
+void server::use(middleware m) {
+  if (core_->started()) throw std::logic_error("http::server::use: the server was started already");
+  core_->around.push_back(std::move(m));
+}
+
 void server::start() { core_->start(); }
 
 void server::serve() {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include <gofer/condition_variable.hpp>
 #include <gofer/http.hpp>
@@ -38,7 +39,9 @@ class server_core : public std::enable_shared_from_this<server_core> {
   bool stopping() const noexcept { return stopping_.load(std::memory_order_seq_cst); }
 
   const server_options options;
-  router routes;  // not changed once started
+  // Not changed once started:
+  router routes;
+  std::vector<middleware> around;
   std::optional<worker_pool<>> workers;
   sharded<counters> counted;
 

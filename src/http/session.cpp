@@ -137,17 +137,10 @@ void session::turn_away() noexcept {
 bool session::answer() {
   core_.counted.local([](server_core::counters& c) { ++c.requests; });
   response r(*this);
-  if (parser_->segments().empty()) {
-    r.status(204).header("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");  // "OPTIONS *"
+  if (core_.around.empty()) {
+    dispatch(r);
   } else {
-    auto match = core_.routes.find(request_.method_, parser_->segments());
-    request_.path_values_ = std::move(match.values);
-    if (match.found != nullptr) {
-      call(*match.found, r);
-      end_watch();
-    } else {
-      answer_unrouted(match.allowed, r);
-    }
+    go_inwards(0, r);
   }
   const bool error = r.status() >= 500;
   core_.counted.local([&](server_core::counters& c) {
@@ -188,6 +181,27 @@ void session::end_watch() noexcept {
   buffer_[end_++] = static_cast<char>(ahead_);
 }
 
+/// Calls the middleware from the i-th on, and what it is around.
+void session::go_inwards(std::size_t i, response& r) {
+  if (i == core_.around.size()) return dispatch(r);
+  guard(r, [&] { core_.around[i](request_, r, [&] { go_inwards(i + 1, r); }); });
+}
+
+void session::dispatch(response& r) {
+  if (parser_->segments().empty()) {
+    r.status(204).header("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");  // "OPTIONS *"
+  } else {
+    auto match = core_.routes.find(request_.method_, parser_->segments());
+    request_.path_values_ = std::move(match.values);
+    if (match.found != nullptr) {
+      call(*match.found, r);
+      end_watch();
+    } else {
+      answer_unrouted(match.allowed, r);
+    }
+  }
+}
+
 void session::answer_unrouted(const std::string& allowed, response& r) {
   if (allowed.empty()) {
     r.status(404).write("404 page not found\n");
@@ -203,22 +217,26 @@ void session::answer_unrouted(const std::string& allowed, response& r) {
 
 /// Runs the handler, here or in a worker.
 void session::call(const handler& h, response& r) {
+  guard(r, [&] {
+    if (!core_.workers) return h(request_, r);
+    future<void> done;
+    try {
+      done = core_.workers->submit([&] { h(request_, r); });
+    } catch (const queue_full&) {
+      core_.counted.local([](server_core::counters& c) { ++c.overloaded; });
+      r.status(503).header("Retry-After", "1").write("overloaded, try again later\n");
+      return;
+    }
+    done.get();
+  });
+}
+
+/// Calls f(); what it throws is reported, and answered with 500.
+template <class F>
+void session::guard(response& r, F f) {
   std::string failed;
   try {
-    if (!core_.workers) {
-      h(request_, r);
-    } else {
-      future<void> done;
-      try {
-        done = core_.workers->submit([&] { h(request_, r); });
-      } catch (const queue_full&) {
-        core_.counted.local([](server_core::counters& c) { ++c.overloaded; });
-        r.status(503).header("Retry-After", "1").write("overloaded, try again later\n");
-        return;
-      }
-      done.get();
-    }
-    return;
+    return f();
   } catch (const std::exception& e) {
     failed = e.what();
   } catch (...) {
@@ -230,13 +248,13 @@ void session::call(const handler& h, response& r) {
     broken_ = true;  // the answer is not whole, and the client can tell only by the missing end
     return;
   }
-  r = response(*this);
+  r.reset();
   r.status(500).write("500 internal server error\n");
 }
 
 void session::report(const char* what) const {
-  std::fprintf(stderr, "gofer: http: %s %s from %s: %s\n", request_.method_.c_str(), request_.target_.c_str(),
-               request_.remote_address_.c_str(), what);
+  std::fprintf(stderr, "gofer: http: %s %s from %s, request %s: %s\n", request_.method_.c_str(),
+               request_.target_.c_str(), request_.remote_address_.c_str(), request_.id().c_str(), what);
 }
 
 bool session::may_have_body(const response& r) const noexcept {

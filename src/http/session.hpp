@@ -53,7 +53,11 @@ class session {
   bool read_more(sched::time_point deadline, std::error_code& error);
   bool refuse(refusal why);
   bool answer();
+  void go_inwards(std::size_t i, response& r);
+  void dispatch(response& r);
   void call(const handler& h, response& r);
+  template <class F>
+  void guard(response& r, F f);
   void watch() noexcept;
   void end_watch() noexcept;
   void answer_unrouted(const std::string& allowed, response& r);

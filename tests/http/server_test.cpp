@@ -1,5 +1,6 @@
 #include <gofer/http.hpp>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -286,6 +287,116 @@ TEST_F(Server, AClientThatDisappearsMidAnswerHarmsNobody) {
   EXPECT_EQ(http_client(s.address()).ask(get("/fine"))->body, "fine");
   while (s.stats().connections != 0) gofer::sleep_for(1ms);
   EXPECT_EQ(s.stats().active, 0U);
+}
+
+TEST_F(Server, MiddlewareGoesAroundEveryAnswer) {
+  server s(on_a_free_port());
+  std::vector<std::string> order;
+  s.use([&](request&, response& r, const auto& next) {
+    order.emplace_back("outer");
+    next();
+    order.push_back(std::to_string(r.status()));
+  });
+  s.use([&](request& q, response& r, const auto& next) {
+    order.emplace_back("inner");
+    if (q.query("stop") == "here") {
+      r.status(403).write("no");
+    } else {
+      next();
+    }
+  });
+  s.handle("GET /x", [](request&, response& r) { r.write("x"); });
+  s.handle("GET /throw", [](request&, response&) { throw std::runtime_error("handler trouble"); });
+  s.start();
+  EXPECT_EQ(http_client(s.address()).ask(get("/x"))->body, "x");
+  EXPECT_EQ(http_client(s.address()).ask(get("/x?stop=here"))->status, 403);
+  EXPECT_EQ(http_client(s.address()).ask(get("/nothing"))->status, 404);
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(http_client(s.address()).ask(get("/throw", "X-Request-Id: mine-1\r\n"))->status, 500);
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("request mine-1: handler trouble"), std::string::npos);
+  EXPECT_EQ(order, (std::vector<std::string>{"outer", "inner", "200", "outer", "inner", "403", "outer", "inner", "404",
+                                             "outer", "inner", "500"}));
+  EXPECT_THROW(s.use(gofer::http::request_ids()), std::logic_error);
+}
+
+TEST_F(Server, MiddlewareThatThrowsIs500) {
+  server s(on_a_free_port());
+  s.use([](request&, response&, const auto&) { throw std::runtime_error("middleware trouble"); });
+  s.start();
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(http_client(s.address()).ask(get("/x"))->status, 500);
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("middleware trouble"), std::string::npos);
+}
+
+TEST_F(Server, RequestsHaveIds) {
+  server s(on_a_free_port());
+  s.use(gofer::http::request_ids());
+  s.handle("GET /x", [](request& q, response& r) { r.write(q.id()); });
+  s.start();
+  http_client c(s.address());
+  const auto mine = c.ask(get("/x", "X-Request-Id: a.b_C-9\r\n"));
+  EXPECT_EQ(mine->body, "a.b_C-9");
+  EXPECT_NE(mine->head.find("\r\nX-Request-Id: a.b_C-9\r\n"), std::string::npos);
+  const auto first = c.ask(get("/x", "X-Request-Id: with space\r\n"))->body;
+  const auto second = c.ask(get("/x", "X-Request-Id: " + std::string(65, 'x') + "\r\n"))->body;
+  EXPECT_EQ(first.size(), 16U);
+  EXPECT_EQ(second.size(), 16U);
+  EXPECT_NE(first, second);
+}
+
+TEST_F(Server, AnswersAreLogged) {
+  server s(on_a_free_port());
+  s.use(gofer::http::access_log());
+  s.handle("GET /x", [](request&, response& r) { r.status(201).write("four"); });
+  s.start();
+  testing::internal::CaptureStderr();
+  http_client c(s.address());
+  c.ask(get("/x?\"q\\", "X-Request-Id: r1\r\n"));
+  c.ask(get("/none"));
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(log,
+              testing::ContainsRegex(
+                  "^\\{\"time\":\"20..-..-..T..:..:...*Z\",\"id\":\"r1\",\"remote\":\"127.0.0.1:[0-9]+\",\"method\":"
+                  "\"GET\",\"target\":\"/x.*,\"status\":201,\"bytes\":4,\"duration_ms\":[0-9]+.[0-9]+\\}\n"));
+  EXPECT_NE(log.find("\"target\":\"/x?\\\"q\\\\\""), std::string::npos) << log;
+  EXPECT_NE(log.find("\"status\":404"), std::string::npos);
+}
+
+TEST_F(Server, AHandlerHasSoMuchTime) {
+  server s(on_a_free_port());
+  s.handle("GET /slow", gofer::http::within(10ms, [](request& q, response& r) {
+             r.write(gofer::sleep_for(20s, q.token()) ? "slept" : "stopped");
+           }));
+  s.handle("GET /quick", gofer::http::within(20s, [](request& q, response& r) {
+             r.write(q.token().stop_requested() ? "late" : "in time");
+           }));
+  s.start();
+  http_client c(s.address());
+  EXPECT_EQ(c.ask(get("/slow"))->status, 503);
+  EXPECT_EQ(c.ask(get("/quick"))->body, "in time");
+}
+
+TEST_F(Server, AHandlerRunsSoOftenAtOnce) {
+  server s(on_a_free_port());
+  std::atomic<int> inside{0};
+  s.handle("GET /x", gofer::http::at_most(2, [&](request&, response& r) {
+             ++inside;
+             (void)go_on_.receive();
+             r.write("done");
+           }));
+  s.start();
+  http_client first(s.address());
+  http_client second(s.address());
+  first.send(get("/x"));
+  second.send(get("/x"));
+  while (inside != 2) gofer::sleep_for(1ms);
+  EXPECT_EQ(http_client(s.address()).ask(get("/x"))->status, 503);
+  go_on_.send(1);
+  go_on_.send(1);
+  EXPECT_EQ(first.receive()->body, "done");
+  EXPECT_EQ(second.receive()->body, "done");
+  go_on_.send(1);
+  EXPECT_EQ(http_client(s.address()).ask(get("/x"))->body, "done");
 }
 
 TEST_F(Server, AHandlerHearsOfAClientThatGoesAway) {
