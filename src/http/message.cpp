@@ -9,16 +9,13 @@
 #include <gofer/http.hpp>
 
 #include "arch/splitmix.hpp"
+#include "http/fields.hpp"
 #include "http/session.hpp"
 
 namespace gofer::http {
 namespace {
 
 const std::string nothing;
-
-char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-bool same_name(std::string_view a, std::string_view b) noexcept { return std::ranges::equal(a, b, {}, lower, lower); }
 
 const std::string& find(const field_list& fields, std::string_view name) noexcept {
   const auto found = std::ranges::find(fields, name, [](const auto& f) { return std::string_view(f.first); });
@@ -27,13 +24,6 @@ const std::string& find(const field_list& fields, std::string_view name) noexcep
 
 bool is_letter_or_digit(char c) noexcept {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
-/// RFC 9110, section 5.6.2.
-bool is_token(std::string_view text) noexcept {
-  return !text.empty() && std::ranges::all_of(text, [](char c) {
-    return is_letter_or_digit(c) || std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-  });
 }
 
 /// 16 digits; nobody else's by chance, but not a secret.
@@ -46,20 +36,13 @@ std::string random_word() {
   return text;
 }
 
-bool is_field_value(std::string_view text) noexcept {
-  return std::ranges::none_of(text, [](char c) { return (c >= 0 && c < ' ' && c != '\t') || c == 0x7f; });
-}
-
 }  // namespace
 
 const std::string& request::query(std::string_view name) const noexcept { return find(query_, name); }
 
 const std::string& request::path_value(std::string_view name) const noexcept { return find(path_values_, name); }
 
-const std::string& request::header(std::string_view name) const noexcept {
-  const auto found = std::ranges::find_if(fields_, [&](const auto& f) { return same_name(f.first, name); });
-  return found == fields_.end() ? nothing : found->second;
-}
+const std::string& request::header(std::string_view name) const noexcept { return find_field(fields_, name); }
 
 const std::string& request::id() const {
   if (!id_.empty()) return id_;
@@ -98,18 +81,7 @@ response& response::status(int code) {
 
 response& response::header(std::string_view name, std::string_view value) {
   check_head_unsent("header");
-  if (!is_token(name)) {
-    throw std::invalid_argument("http::response::header: \"" + std::string(name) + "\" cannot be a field's name");
-  }
-  if (!is_field_value(value)) {
-    throw std::invalid_argument("http::response::header: the value of " + std::string(name) +
-                                " has a line end or another control character");
-  }
-  for (const std::string_view framing : {"content-length", "transfer-encoding", "connection"}) {
-    if (same_name(name, framing)) {
-      throw std::invalid_argument("http::response::header: " + std::string(name) + " is set by the server");
-    }
-  }
+  check_field("http::response::header", name, value);
   const auto found = std::ranges::find_if(fields_, [&](const auto& f) { return same_name(f.first, name); });
   if (found != fields_.end()) {
     found->second = value;

@@ -1,0 +1,214 @@
+#include <algorithm>
+#include <array>
+#include <list>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <system_error>
+
+#include <gofer/http_client.hpp>
+#include <gofer/mutex.hpp>
+#include <gofer/net.hpp>
+
+#include "http/answer_parser.hpp"
+#include "http/fields.hpp"
+#include "http/target.hpp"
+
+namespace gofer::http {
+namespace {
+
+/// A URL, taken apart.
+struct location {
+  std::string authority;  // as in Host
+  std::string address;    // with a port
+  std::string target;
+};
+
+location locate(const std::string& url) {
+  const auto refuse = [&](const char* why) {
+    throw std::invalid_argument("http::client: the URL \"" + url + "\" " + why);
+  };
+  constexpr std::string_view scheme = "http://";
+  if (!url.starts_with(scheme)) refuse("does not begin with http://");
+  const auto path = std::min(url.find_first_of("/?#", scheme.size()), url.size());
+  location where;
+  where.authority = url.substr(scheme.size(), path - scheme.size());
+  if (!is_authority(where.authority)) refuse("names no host");
+  const auto colon = where.authority.rfind(':');
+  const bool has_port = colon != std::string::npos && where.authority.find(']', colon) == std::string::npos;
+  where.address = has_port ? where.authority : where.authority + ":80";
+  where.target = url.substr(path, url.find('#') - path);
+  if (!where.target.starts_with('/')) where.target.insert(0, "/");
+  if (std::ranges::any_of(where.target, [](char c) { return c <= ' ' || c == 0x7f; })) {
+    refuse("has a space or a control character, which has to be written as %20 and the like");
+  }
+  return where;
+}
+
+bool can_be_repeated(const client_request& r) {
+  return std::ranges::any_of(std::array{"GET", "HEAD", "PUT", "DELETE", "OPTIONS"},
+                             [&](const char* method) { return r.method == method; });
+}
+
+std::string message_of(const client_request& r, const location& where) {
+  if (r.method.empty() || !std::ranges::all_of(r.method, [](char c) { return c >= 'A' && c <= 'Z'; })) {
+    throw std::invalid_argument("http::client: \"" + r.method + "\" cannot be a method");
+  }
+  std::string m = r.method + " " + where.target + " HTTP/1.1\r\nHost: " + where.authority;
+  for (const auto& [name, value] : r.headers) {
+    check_field("http::client", name, value);
+    if (same_name(name, "host")) throw std::invalid_argument("http::client: Host is what the URL says");
+    ((m += "\r\n") += name) += ": ";
+    m += value;
+  }
+  const bool sized = !r.body.empty() || r.method == "POST" || r.method == "PUT" || r.method == "PATCH";
+  if (sized) m += "\r\nContent-Length: " + std::to_string(r.body.size());
+  return (m += "\r\n\r\n") += r.body;
+}
+
+}  // namespace
+
+class client_core {
+ public:
+  explicit client_core(client_options o) : options_(o) {}
+
+  answer send(const client_request& request) {
+    const location where = locate(request.url);
+    const std::string message = message_of(request, where);
+    if (request.stop.stop_requested()) throw_stopped(request);
+    for (;;) {
+      std::optional<net::connection> kept = take(where.address);
+      exchange e{.core = *this, .request = request, .message = message, .fresh = !kept.has_value()};
+      e.connection = kept ? std::move(*kept) : net::dial(where.address, options_.connect_timeout);
+      std::optional<answer> got = e.run();
+      if (!got) continue;  // the connection had been closed: another
+      if (e.reusable) keep(where.address, std::move(e.connection));
+      return *std::move(got);
+    }
+  }
+
+ private:
+  struct exchange {
+    client_core& core;
+    const client_request& request;
+    const std::string& message;
+    bool fresh;
+    net::connection connection = {};
+    bool reusable = false;
+
+    /// Nothing: a kept connection was closed before the request reached the server.
+    std::optional<answer> run() {
+      const auto on_stop = [this] { connection.close(); };
+      const std::stop_callback<decltype(on_stop)> stopping(request.stop, on_stop);
+      try {
+        bool begun = false;
+        try {
+          connection.set_deadline(sched::deadline_after(core.options_.timeout));
+          connection.write(std::as_bytes(std::span(message)));
+          return receive(begun);
+        } catch (const std::system_error& e) {
+          const bool closed = e.code() == std::errc::connection_reset || e.code() == std::errc::broken_pipe;
+          if (!closed || fresh || begun || !can_be_repeated(request)) throw;
+          return std::nullopt;
+        }
+      } catch (const std::system_error&) {
+        if (request.stop.stop_requested()) throw_stopped(request);
+        throw;
+      }
+    }
+
+    answer receive(bool& begun) {
+      answer got;
+      std::vector<char> buffer(4096);
+      std::size_t held = 0;
+      for (;;) {
+        answer_parser parser(got, request, core.options_);
+        while (!parser.complete()) {
+          const std::size_t taken = parser.take({buffer.data(), held});
+          std::copy(buffer.begin() + static_cast<std::ptrdiff_t>(taken),
+                    buffer.begin() + static_cast<std::ptrdiff_t>(held), buffer.begin());
+          held -= taken;
+          if (parser.complete()) break;
+          if (taken != 0 && held != 0) continue;
+          if (held == buffer.size()) buffer.resize(2 * buffer.size());
+          if (request.on_body && parser.has_head()) {
+            connection.set_deadline(sched::deadline_after(core.options_.timeout));
+          }
+          const std::size_t read = connection.read_some(std::as_writable_bytes(std::span(buffer).subspan(held)));
+          if (read == 0 && !begun)
+            throw std::system_error(std::make_error_code(std::errc::connection_reset),
+                                    "http::client: " + request.url + " was not answered");
+          begun = true;
+          held += read;
+          if (read == 0) parser.take_end();
+        }
+        if (got.status() >= 200) {
+          reusable = parser.keep_alive() && held == 0;
+          return got;
+        }
+      }
+    }
+  };
+
+  struct idle {
+    std::string address;
+    net::connection connection;
+    sched::time_point until;
+  };
+
+  [[noreturn]] static void throw_stopped(const client_request& request) {
+    throw std::system_error(std::make_error_code(std::errc::operation_canceled),
+                            "http::client: a stop was requested of asking " + request.url);
+  }
+
+  /// The connection to that server that was used last and has not been closed since, as far as is known here.
+  std::optional<net::connection> take(const std::string& address) {
+    const std::scoped_lock hold(lock_);
+    drop_expired();
+    for (;;) {
+      const auto found = std::ranges::find(idle_, address, &idle::address);
+      if (found == idle_.end()) return std::nullopt;
+      net::connection c = std::move(found->connection);
+      idle_.erase(found);
+      if (is_silent(c)) return c;
+    }
+  }
+
+  /// Does not wait.
+  static bool is_silent(net::connection& c) {
+    c.set_read_deadline(sched::time_point::min());
+    std::byte unasked{};
+    std::error_code error;
+    return c.read_some(std::span(&unasked, 1), error) == 0 && error == std::errc::timed_out;
+  }
+
+  void keep(const std::string& address, net::connection c) {
+    c.set_deadline(sched::no_deadline);
+    const std::scoped_lock hold(lock_);
+    drop_expired();
+    idle_.push_front({address, std::move(c), sched::deadline_after(options_.idle_timeout)});
+    if (std::ranges::count(idle_, address, &idle::address) > static_cast<std::ptrdiff_t>(options_.idle_per_server)) {
+      const auto oldest =
+          std::find_if(idle_.rbegin(), idle_.rend(), [&](const idle& i) { return i.address == address; });
+      idle_.erase(std::next(oldest).base());
+    }
+    if (idle_.size() > options_.idle_connections) idle_.pop_back();
+  }
+
+  void drop_expired() {
+    const sched::time_point now = sched::now();
+    while (!idle_.empty() && idle_.back().until <= now) idle_.pop_back();
+  }
+
+  const client_options options_;
+  mutex lock_;
+  std::list<idle> idle_;  // guarded by lock_; used last, first
+};
+
+const std::string& answer::header(std::string_view name) const noexcept { return find_field(fields_, name); }
+
+client::client(client_options options) : core_(std::make_shared<client_core>(options)) {}
+
+answer client::send(const client_request& request) { return core_->send(request); }
+
+}  // namespace gofer::http

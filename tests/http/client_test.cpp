@@ -1,0 +1,200 @@
+#include <gofer/http_client.hpp>
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <stop_token>
+#include <string>
+#include <system_error>
+
+#include <gofer/gofer.hpp>
+#include <gofer/net.hpp>
+
+#include "support/callers.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+using gofer::http::answer;
+using gofer::http::client;
+using gofer::http::client_options;
+using gofer::http::request;
+using gofer::http::response;
+using gofer::http::server;
+
+class Client : public testing::Test {
+ protected:
+  Client() {
+    server_.handle("/echo", [](request& q, response& r) {
+      r.header("X-Method", q.method()).header("X-Type", q.header("Content-Type")).write(q.body());
+    });
+    server_.handle("GET /query", [](request& q, response& r) { r.write(q.query("a")).write(q.header("X-Mine")); });
+    server_.handle("GET /stream", [](request&, response& r) {
+      for (int i = 0; i < 100; ++i) {
+        r.write(std::string(1000, 'x'));
+        r.flush();
+      }
+    });
+    server_.handle("GET /wait", [](request& q, response&) { gofer::sleep_for(20s, q.token()); });
+    server_.start();
+  }
+  std::string url(const std::string& path) { return "http://" + server_.address() + path; }
+
+  server server_{{.address = "127.0.0.1:0"}};
+  client client_;
+};
+
+/// A server that reads what it is asked and answers what it is told, then closes.
+class raw_server {
+ public:
+  explicit raw_server(std::string bytes) : listener_(gofer::net::listener::listen("127.0.0.1:0")) {
+    served_ = gofer::async([this, bytes] {
+      try {
+        for (;;) {
+          auto c = listener_.accept();
+          char part[4096];
+          (void)c.read_some(std::as_writable_bytes(std::span(part)));
+          c.write(std::as_bytes(std::span(bytes)));
+          ++count_;
+        }
+      } catch (const std::system_error&) {
+      }
+    });
+  }
+  ~raw_server() {
+    listener_.close();
+    served_.wait();
+  }
+  std::string url() { return "http://" + listener_.address() + "/"; }
+  int count() const { return count_; }
+
+ private:
+  gofer::net::listener listener_;
+  gofer::future<void> served_;
+  std::atomic<int> count_{0};
+};
+
+TEST_F(Client, AsksAndIsAnswered) {
+  const answer a = client_.post(url("/echo"), "hello", "text/x");
+  EXPECT_EQ(a.status(), 200);
+  EXPECT_EQ(a.header("x-method"), "POST");
+  EXPECT_EQ(a.header("X-Type"), "text/x");
+  EXPECT_EQ(a.body(), "hello");
+  EXPECT_EQ(client_.get(url("/query?a=b%20c")).body(), "b c");
+  EXPECT_EQ(client_.send({.url = url("/query"), .headers = {{"X-Mine", "mine"}}}).body(), "mine");
+  EXPECT_EQ(client_.get(url("/nothing")).status(), 404);
+  const answer head = client_.send({.method = "HEAD", .url = url("/query?a=123")});
+  EXPECT_EQ(head.status(), 200);
+  EXPECT_EQ(head.header("Content-Length"), "3");
+  EXPECT_EQ(head.body(), "");
+  EXPECT_EQ(server_.stats().accepted, 1U) << "one connection for all";
+}
+
+TEST_F(Client, ReadsChunksAsAWholeOrAsTheyCome) {
+  EXPECT_EQ(client_.get(url("/stream")).body().size(), 100'000U);
+  std::size_t seen = 0;
+  std::size_t parts = 0;
+  const answer a = client_.send({.url = url("/stream"), .on_body = [&](std::string_view part) {
+                                   seen += part.size();
+                                   ++parts;
+                                 }});
+  EXPECT_EQ(seen, 100'000U);
+  EXPECT_GE(parts, 10U);
+  EXPECT_EQ(a.body(), "");
+  EXPECT_THROW(client_.send({.url = url("/stream"), .on_body = [](auto) { throw std::out_of_range("enough"); }}),
+               std::out_of_range);
+  EXPECT_EQ(client_.get(url("/query?a=b")).body(), "b") << "and it is usable as before";
+}
+
+TEST_F(Client, ServesManyFibersAndThreads) {
+  test::run_in(test::callers::mixed, 40, [&](int i) {
+    for (int k = 0; k < 25; ++k) {
+      const std::string text = std::to_string(i * 100 + k);
+      EXPECT_EQ(client_.post(url("/echo"), text).body(), text);
+    }
+  });
+  EXPECT_LE(server_.stats().accepted, 200U) << "connections are used again";
+}
+
+TEST_F(Client, GivesUpWhenTheTimeIsUp) {
+  client hasty({.timeout = 20ms});
+  try {
+    hasty.get(url("/wait"));
+    FAIL() << "it was answered";
+  } catch (const std::system_error& e) {
+    EXPECT_EQ(e.code(), std::errc::timed_out);
+  }
+}
+
+TEST_F(Client, GivesUpWhenAskedTo) {
+  std::stop_source stop;
+  auto asked = gofer::async([&] { client_.send({.url = url("/wait"), .stop = stop.get_token()}); });
+  gofer::sleep_for(10ms);
+  stop.request_stop();
+  try {
+    asked.get();
+    FAIL() << "it was answered";
+  } catch (const std::system_error& e) {
+    EXPECT_EQ(e.code(), std::errc::operation_canceled);
+  }
+  EXPECT_THROW(client_.send({.url = url("/query"), .stop = stop.get_token()}), std::system_error);
+}
+
+TEST_F(Client, AKeptConnectionThatWasClosedIsReplaced) {
+  std::optional<server> first;
+  const auto start = [&](const std::string& address) {
+    first.emplace(gofer::http::server_options{.address = address});
+    first->handle("GET /x", [](request&, response& r) { r.write("x"); });
+    first->start();
+    return first->address();
+  };
+  const std::string address = start("127.0.0.1:0");
+  EXPECT_EQ(client_.get("http://" + address + "/x").body(), "x");
+  first.reset();
+  start(address);
+  EXPECT_EQ(client_.get("http://" + address + "/x").body(), "x");
+  first.reset();
+  EXPECT_THROW(client_.get("http://" + address + "/x"), std::system_error);
+}
+
+TEST_F(Client, RefusesWhatCannotBeAsked) {
+  EXPECT_THROW(client_.get("https://127.0.0.1/"), std::invalid_argument);
+  EXPECT_THROW(client_.get("127.0.0.1/"), std::invalid_argument);
+  EXPECT_THROW(client_.get("http:///x"), std::invalid_argument);
+  EXPECT_THROW(client_.get("http://user@127.0.0.1/"), std::invalid_argument);
+  EXPECT_THROW(client_.get(url("/a b")), std::invalid_argument);
+  EXPECT_THROW(client_.get(url("/a\r\nX: y")), std::invalid_argument);
+  EXPECT_THROW(client_.send({.method = "GET /", .url = url("/")}), std::invalid_argument);
+  EXPECT_THROW(client_.send({.url = url("/"), .headers = {{"A", "b\r\nC: d"}}}), std::invalid_argument);
+  EXPECT_THROW(client_.send({.url = url("/"), .headers = {{"Content-Length", "1"}}}), std::invalid_argument);
+  EXPECT_THROW(client_.send({.url = url("/"), .headers = {{"host", "x"}}}), std::invalid_argument);
+}
+
+TEST_F(Client, ReadsAnswersOfAllKinds) {
+  EXPECT_EQ(client_.get(raw_server("HTTP/1.0 200 OK\r\n\r\nuntil the end").url()).body(), "until the end");
+  EXPECT_EQ(client_.get(raw_server("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n").url()).status(),
+            204);
+  raw_server twice("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na");
+  EXPECT_EQ(client_.get(twice.url()).body(), "a");
+  EXPECT_EQ(client_.get(twice.url()).body(), "a");
+  EXPECT_EQ(twice.count(), 2) << "closed meanwhile, so asked over another connection";
+}
+
+TEST_F(Client, RefusesAnswersThatAreNone) {
+  for (const char* bytes : {"nonsense\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+                            "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", "HTTP/1.1 200 OK\r\nTransfer-Enc",
+                            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"}) {
+    EXPECT_THROW(client_.get(raw_server(bytes).url()), gofer::http::bad_answer) << bytes;
+  }
+  EXPECT_THROW(client_.get(raw_server("").url()), std::system_error);
+  client small({.max_header_bytes = 200, .max_body_bytes = 100});
+  EXPECT_THROW(small.get(raw_server("HTTP/1.1 200 OK\r\nX: " + std::string(300, 'a') + "\r\n\r\n").url()),
+               gofer::http::bad_answer);
+  EXPECT_THROW(small.get(raw_server("HTTP/1.0 200 OK\r\n\r\n" + std::string(300, 'a')).url()), gofer::http::bad_answer);
+}
+
+}  // namespace
