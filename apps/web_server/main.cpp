@@ -15,11 +15,13 @@
 #include <gofer/http.hpp>
 
 #include "load.hpp"
+#include "measure.hpp"
 #include "resource_service.hpp"
 
 namespace {
 
 constexpr int wrong_use = 2;
+constexpr std::size_t most_at_once = 100'000;  // requests of the load that is played, each a fiber and a connection
 
 struct options {
   gofer::http::server_options server;
@@ -28,6 +30,8 @@ struct options {
   std::size_t requests = 100;
   double grace = 10;
   bool once = false;
+  web::measurement_options measured;  // instead of serving, if there is a URL
+  double duration = 10;
 };
 
 /// Returns the exit code if the program is to end, as after --help.
@@ -43,9 +47,10 @@ std::optional<int> parse(int argc, char** argv, options& o) {
   app.add_option("--queue", o.queue, "Requests that may wait for a worker; more are answered with 503")
       ->capture_default_str()
       ->check(CLI::Range(1, 10'000'000));
-  app.add_option("--requests", o.requests, "Requests of the load that is played at first; 0: none")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 100'000));
+  const auto* requests =
+      app.add_option("--requests", o.requests, "Requests of the load that is played at first; 0: none")
+          ->capture_default_str()
+          ->check(CLI::Range(0, 1'000'000'000));
   app.add_option("--max-connections", o.server.max_connections, "Connections at once; more are answered with 503")
       ->capture_default_str()
       ->check(CLI::Range(1, 10'000'000));
@@ -53,8 +58,21 @@ std::optional<int> parse(int argc, char** argv, options& o) {
       ->capture_default_str()
       ->check(CLI::Range(0.0, 86400.0));
   app.add_flag("--once", o.once, "End after the load instead of serving on");
+  const auto* load = app.add_option("--load", o.measured.url,
+                                    "Instead of serving asks http://... again and again, and tells how long that took");
+  app.add_option("--connections", o.measured.connections, "Of --load")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100'000));
+  app.add_option("--duration", o.duration, "Of --load, in seconds, unless --requests says how often")
+      ->capture_default_str()
+      ->check(CLI::Range(0.01, 86400.0));
   try {
     app.parse(argc, argv);
+    if (*load && *requests) o.measured.requests = o.requests;
+    if (!*load && o.requests > most_at_once) {
+      throw CLI::ValidationError("--requests", fmt::format("without --load at most {} are possible", most_at_once));
+    }
+    o.measured.duration = std::chrono::nanoseconds(static_cast<std::int64_t>(o.duration * 1e9));
     return std::nullopt;
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);
@@ -121,13 +139,22 @@ int serve(const options& o) {
   return all_answered ? 0 : 1;
 }
 
+int measure(const options& o) {
+  std::stop_source stop;
+  gofer::go([stop, signals = gofer::notify_signals({SIGINT, SIGTERM})]() mutable {
+    (void)signals.receive();
+    stop.request_stop();
+  });
+  return web::measure(o.measured, stop.get_token()) ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   options o;
   if (const auto code = parse(argc, argv, o)) return *code;
   try {
-    return gofer::run([&] { return serve(o); });
+    return gofer::run([&] { return o.measured.url.empty() ? serve(o) : measure(o); });
   } catch (const std::exception& e) {
     fmt::print(stderr, "gofer-web: {}\n", e.what());
     return wrong_use;

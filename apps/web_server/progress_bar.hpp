@@ -7,7 +7,7 @@ namespace web {
 /// Draws how far something is on stderr, where that is a terminal; elsewhere nothing. For one fiber at a time.
 class progress_bar {
  public:
-  explicit progress_bar(std::size_t total);
+  explicit progress_bar(std::size_t total, const char* unit = "requests");
   progress_bar(const progress_bar&) = delete;
   progress_bar& operator=(const progress_bar&) = delete;
   ~progress_bar();
@@ -16,6 +16,7 @@ class progress_bar {
 
  private:
   const std::size_t total_;
+  const char* const unit_;
   const bool on_terminal_;
 };
 

@@ -200,5 +200,33 @@ class WrongUse(unittest.TestCase):
             self.assertIn(option, done.stdout)
 
 
+
+class Measuring(unittest.TestCase):
+    def test_counts_what_it_asked(self):
+        with Web("--requests", "0") as web:
+            done = run("--load", web.url("/healthz"), "--requests", "500", "--connections", "7")
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertRegex(done.stdout, r"over 7 connections for ")
+            self.assertRegex(done.stdout, r"answers   500, \d+ a second")
+            self.assertIn("status    200: 500\n", done.stdout)
+            self.assertIn("failed    0\n", done.stdout)
+            rows = re.findall(r"^ +\S+s  #* +(\d+)$", done.stdout, re.M)
+            self.assertEqual(sum(map(int, rows)), 500)
+
+    def test_measures_for_a_time(self):
+        with Web("--requests", "0") as web:
+            begin = time.monotonic()
+            done = run("--load", web.url("/nothing"), "--duration", "0.5")
+            self.assertGreater(time.monotonic() - begin, 0.5)
+            self.assertRegex(done.stdout, r"status    404: \d+")
+            self.assertNotIn("200", re.findall(r"status +(\d+)", done.stdout))
+
+    def test_says_why_it_cannot(self):
+        done = run("--load", "http://127.0.0.1:1/")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("127.0.0.1:1: Connection refused", done.stderr)
+        self.assertEqual(run("--load", "ftp://x/").returncode, 2)
+        self.assertEqual(run("--requests", "1000000").returncode, 2)
+
 if __name__ == "__main__":
     unittest.main()
