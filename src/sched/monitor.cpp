@@ -26,7 +26,7 @@ constexpr int quiet_looks_before_slower = 8;
 // A processor that has not switched for this long is taken to stand still. Under ThreadSanitizer a switch itself can
 // take milliseconds.
 constexpr milliseconds patience{arch::contexts_are_kept ? 100 : 10};
-// Timers that are late by so much are served here.
+// Timers that are late by so much are served here, and sockets that nobody has looked at for so long.
 constexpr milliseconds late{2};
 // With nothing running for this many of the longest pauses the monitor sleeps until it is woken.
 constexpr int idle_looks_before_sleep = 20;
@@ -125,8 +125,7 @@ bool monitor::look(runtime& r) noexcept {
     if (for_long && !p.replaced.load(std::memory_order_relaxed)) standing = &p;
   }
   found = serve_timers(r, time) || found;
-  // Nobody sleeps in the poller while all processors are busy, and a busy one may be so for long.
-  if (r.network.watching() && !r.network.occupied() && r.network.poll() != 0) found = true;
+  found = serve_sockets(r, time) || found;
   if (found) r.notify();
   if (standing != nullptr && r.shared.size() != 0 && r.idle.idle() == 0) r.replace(*standing);
   return found;
@@ -151,6 +150,17 @@ bool monitor::take_work_of(runtime& r, processor& p) noexcept {
   if (taken.empty()) return false;
   r.shared.push(taken);
   return true;
+}
+
+/// Nobody sleeps in the poller while all processors are busy, and a busy one may be so for long. Returns true if there
+/// was anything.
+bool monitor::serve_sockets(runtime& r, time_point time) noexcept {
+  if (const std::uint64_t looks = r.network.looks(); looks != network_looks_) {
+    network_looks_ = looks;
+    network_seen_ = time;
+  }
+  if (time - network_seen_ < late || !r.network.watching() || r.network.occupied()) return false;
+  return r.network.poll() != 0;
 }
 
 /// Serves timers that nobody else does. Returns true if there were any.

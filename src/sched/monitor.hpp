@@ -42,6 +42,7 @@ class monitor {
   bool stands_still(processor& p, observation& seen, time_point time) noexcept;
   bool take_work_of(runtime& r, processor& p) noexcept;
   bool serve_timers(runtime& r, time_point time) noexcept;
+  bool serve_sockets(runtime& r, time_point time) noexcept;
   void fall_asleep(runtime& r) noexcept;
   void wake_slow() noexcept;
 
@@ -50,6 +51,8 @@ class monitor {
   std::atomic<bool> dump_wanted_{false};
   std::vector<observation> seen_;  // by index of the processor
   run_ring taken_;                 // passes what is taken on
+  std::uint64_t network_looks_ = 0;
+  time_point network_seen_{};  // when that became so, as far as was seen
 };
 
 }  // namespace gofer::sched

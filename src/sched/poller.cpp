@@ -142,6 +142,7 @@ unsigned poller::deliver(const events& brought) noexcept {
 }
 
 unsigned poller::poll() noexcept {
+  looks_.fetch_add(1, std::memory_order_relaxed);
   events some;
   some.count = epoll_wait(epoll_, some.list.data(), events::most, 0);
   return deliver(some);
@@ -157,6 +158,7 @@ void poller::wait(std::int64_t deadline, events& brought) noexcept {
     until = &limit;
   }
   brought.count = epoll_pwait2(epoll_, brought.list.data(), events::most, until, nullptr);
+  looks_.fetch_add(1, std::memory_order_relaxed);
   if (brought.count < 0 && errno == ENOSYS) {  // before Linux 5.11: milliseconds, rounded up
     const auto ms = until == nullptr ? -1
                                      : static_cast<int>(std::min<std::int64_t>(

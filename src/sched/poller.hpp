@@ -82,6 +82,9 @@ class poller {
   /// Ends a present or the next `wait`.
   void interrupt() noexcept;
 
+  /// How often somebody has looked at the network.
+  std::uint64_t looks() const noexcept { return looks_.load(std::memory_order_relaxed); }
+
   bool watching() const noexcept { return watched_.load(std::memory_order_relaxed) != 0; }
 
   // One thread at a time may be in `wait`, because an interrupt ends the wait of one thread only, and the kernel picks
@@ -121,6 +124,7 @@ class poller {
   int epoll_ = -1;
   int interrupter_ = -1;
   std::atomic<unsigned> watched_{0};
+  std::atomic<std::uint64_t> looks_{0};
   arch::spin_lock lock_;
   poll_record* free_ = nullptr;
 };
