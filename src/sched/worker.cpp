@@ -68,7 +68,12 @@ bool poll_network(runtime& r) noexcept {
 /// Own work, and at intervals what others would wait for too long.
 fiber* next_own(runtime& r, processor& p) noexcept {
   if (p.tick.get() % processor::fairness_interval == 0) {
-    poll_network(r);
+    // Not before the ring has gone round once: what is found now waits behind it in any case, and would push others
+    // into the shared queue.
+    if (p.tick.get() - p.polled_at.get() >= p.ring.size()) {
+      p.polled_at.set(p.tick.get());
+      poll_network(r);
+    }
     expire_timers(r, p.timers);
     // One other's timers, each time another's: its owner may be gone, or stand still.
     expire_timers(r, r.at(p.tick.get() / processor::fairness_interval % r.known_processors()).timers);
