@@ -16,6 +16,7 @@
 
 #include "load.hpp"
 #include "measure.hpp"
+#include "observability.hpp"
 #include "resource_service.hpp"
 
 namespace {
@@ -30,6 +31,8 @@ struct options {
   std::size_t requests = 100;
   double grace = 10;
   bool once = false;
+  bool log = false;
+  std::string debug_token;
   web::measurement_options measured;  // instead of serving, if there is a URL
   double duration = 10;
 };
@@ -38,7 +41,8 @@ struct options {
 std::optional<int> parse(int argc, char** argv, options& o) {
   CLI::App app(
       "A concurrent web server: GET /api/resource/{id} goes through a bounded pool of workers, /stats tells what\n"
-      "they did, /healthz says that the server is there. At first it plays a load against itself.");
+      "they did, /healthz says that the server is there, /metrics is for Prometheus, /debug/fibers shows what every\n"
+      "fiber is doing. At first it plays a load against itself.");
   app.name("gofer-web");
   app.add_option("--address", o.server.address, "Where to listen; port 0 takes a free one")->capture_default_str();
   app.add_option("--workers", o.workers, "Resources that are worked on at once")
@@ -58,6 +62,10 @@ std::optional<int> parse(int argc, char** argv, options& o) {
       ->capture_default_str()
       ->check(CLI::Range(0.0, 86400.0));
   app.add_flag("--once", o.once, "End after the load instead of serving on");
+  app.add_flag("--log", o.log, "Write a line of JSON to stderr for every answer");
+  app.add_option("--debug-token", o.debug_token,
+                 "Lets other machines see /metrics and /debug/fibers, with \"Authorization: Bearer TOKEN\"")
+      ->envname("GOFER_WEB_DEBUG_TOKEN");
   const auto* load = app.add_option("--load", o.measured.url,
                                     "Instead of serving asks http://... again and again, and tells how long that took");
   app.add_option("--connections", o.measured.connections, "Of --load")
@@ -103,6 +111,9 @@ int serve(const options& o) {
   web::resource_service service(o.workers, o.queue);
   gofer::http::server server(o.server);
   service.add_to(server);
+  web::observability seen(server, service, o.debug_token);
+  seen.add_to_server();
+  if (o.log) server.use(gofer::http::access_log());
   server.start();
   fmt::print("gofer-web listens on http://{} with {} workers and a queue of {}\n", server.address(), o.workers,
              o.queue);

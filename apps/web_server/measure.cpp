@@ -63,19 +63,19 @@ class histogram {
   nanoseconds most() const { return most_; }
 
  private:
-  static constexpr unsigned parts = 16;
+  static constexpr std::size_t parts = 16;
   static std::size_t bucket_of(std::uint64_t n) {
     if (n < parts) return n;
     const auto power = static_cast<unsigned>(std::bit_width(n)) - 5;  // n >> power is from 16 to 31
     return parts * power + (n >> power);
   }
   static std::uint64_t limit_of(std::size_t bucket) {
-    if (bucket < 2 * std::size_t{parts}) return bucket;
+    if (bucket < 2 * parts) return bucket;
     const std::size_t power = bucket / parts - 1;
     return (bucket % parts + parts + 1) << power;
   }
 
-  std::array<std::uint64_t, std::size_t{60} * parts> buckets_{};
+  std::array<std::uint64_t, 60 * parts> buckets_{};
   std::uint64_t count_ = 0;
   nanoseconds most_{0};
 };

@@ -18,6 +18,7 @@ class resource_service {
   void add_to(gofer::http::server& server);
 
   statistics stats() const;
+  gofer::worker_pool_stats pool_stats() const { return pool_.stats(); }
 
  private:
   void answer_resource(gofer::http::request& q, gofer::http::response& r);

@@ -72,7 +72,9 @@ class request {
   struct session_link {
     session_link() = default;
     session_link(const session_link& /*other*/) noexcept {}
-    session_link& operator=(const session_link& /*other*/) noexcept { return *this; }
+    session_link& operator=(const session_link& /*other*/) noexcept {  // NOLINT(bugprone-unhandled-self-assignment)
+      return *this;
+    }
     session* to = nullptr;
   } session_;
 };

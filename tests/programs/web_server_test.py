@@ -19,8 +19,8 @@ SANITIZED = "GOFER_SANITIZED" in os.environ  # the clients' part of the work tak
 class Web:
     """A running gofer-web on a free port."""
 
-    def __init__(self, *arguments):
-        self.process = subprocess.Popen([PROGRAM, "--address", "127.0.0.1:0", *arguments], stdout=subprocess.PIPE,
+    def __init__(self, *arguments, address="127.0.0.1:0"):
+        self.process = subprocess.Popen([PROGRAM, "--address", address, *arguments], stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True)
         self.first_line = self.process.stdout.readline()
         self.address = re.search(r"http://(\S+)", self.first_line)[1]
@@ -199,6 +199,56 @@ class WrongUse(unittest.TestCase):
         for option in ("--address", "--workers", "--queue", "--requests", "--once", "--grace"):
             self.assertIn(option, done.stdout)
 
+
+
+class Observing(unittest.TestCase):
+    def test_metrics_count_what_was_answered(self):
+        with Web("--requests", "0") as web:
+            for path in ["/healthz"] * 3 + ["/nothing", "/api/resource/10", "/api/resource/11"]:
+                curl(web.url(path))
+            status, head, body = curl(web.url("/metrics"))
+            self.assertEqual(status, 200)
+            self.assertIn("Content-Type: text/plain; version=0.0.4", head)
+            values = dict(re.findall(r"^([^#\n ]+) (\S+)$", body, re.M))
+            self.assertEqual(values['http_answers_total{status="2xx"}'], "4")
+            self.assertEqual(values['http_answers_total{status="4xx"}'], "1")
+            self.assertEqual(values['http_answers_total{status="5xx"}'], "1")
+            self.assertEqual(values["http_answer_seconds_count"], "6")
+            self.assertEqual(values['http_answer_seconds_bucket{le="+Inf"}'], "6")
+            self.assertEqual(values["http_requests_total"], "7")
+            self.assertEqual(values["http_requests_active"], "1")
+            self.assertEqual(values["pool_submitted_total"], "2")
+            self.assertEqual(values["pool_completed_total"], "2")
+            self.assertGreater(int(values["gofer_fibers_parked"]), 5)
+
+    def test_fibers_are_shown(self):
+        with Web("--requests", "0", "--workers", "3") as web:
+            status, _, body = curl(web.url("/debug/fibers"))
+            self.assertEqual(status, 200)
+            self.assertIn("resource/3", body)
+            self.assertIn("http accept", body)
+
+    def test_others_need_the_token(self):
+        of_machine = subprocess.run(["hostname", "-I"], capture_output=True, text=True).stdout.split()
+        own = [a for a in of_machine if "." in a]
+        if not own:
+            self.skipTest("this machine has no address but loopback")
+        for token, without, wrong, right in (("", 403, 403, 403), ("secret", 401, 401, 200)):
+            with Web("--requests", "0", "--debug-token", token, address=f"{own[0]}:0") as web:
+                self.assertEqual(curl(web.url("/metrics"))[0], without)
+                self.assertEqual(curl(web.url("/metrics"), "-H", "Authorization: Bearer secreT")[0], wrong)
+                self.assertEqual(curl(web.url("/metrics"), "-H", "Authorization: Bearer secret")[0], right)
+                self.assertEqual(curl(web.url("/healthz"))[0], 200)
+
+    def test_answers_are_logged(self):
+        with Web("--requests", "0", "--log") as web:
+            curl(web.url("/healthz"), "-H", "X-Request-Id: of-this-test")
+            curl(web.url("/nothing"))
+            _, err, _ = web.end()
+            first, second = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+            self.assertEqual((first["id"], first["target"], first["status"], first["bytes"]),
+                             ("of-this-test", "/healthz", 200, 3))
+            self.assertEqual((second["method"], second["status"]), ("GET", 404))
 
 
 class Measuring(unittest.TestCase):
