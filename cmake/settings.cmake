@@ -23,6 +23,12 @@ if(GOFER_STACKS)
   mark_as_advanced(GOFER_LIBUNWIND GOFER_LIBDW)
 endif()
 
+# Optional: HTTPS by OpenSSL.
+option(GOFER_TLS "Let gofer::http speak HTTPS, where OpenSSL 3 is found" ON)
+if(GOFER_HTTP AND GOFER_TLS)
+  find_package(OpenSSL 3.0)
+endif()
+
 if(PROJECT_IS_TOP_LEVEL)
   set(CMAKE_CXX_EXTENSIONS OFF)
   set(CMAKE_EXPORT_COMPILE_COMMANDS ON)

@@ -33,6 +33,7 @@ struct options {
   bool once = false;
   bool log = false;
   std::string debug_token;
+  gofer::http::tls_files tls;
   web::measurement_options measured;  // instead of serving, if there is a URL
   double duration = 10;
 };
@@ -62,12 +63,20 @@ std::optional<int> parse(int argc, char** argv, options& o) {
       ->capture_default_str()
       ->check(CLI::Range(0.0, 86400.0));
   app.add_flag("--once", o.once, "End after the load instead of serving on");
+  auto* certificate = app.add_option("--tls-certificate", o.tls.certificate,
+                                     "Speak HTTPS, with the certificate in this PEM file; no load is played then")
+                          ->check(CLI::ExistingFile);
+  auto* key =
+      app.add_option("--tls-key", o.tls.key, "Its key; both are read again on SIGHUP")->check(CLI::ExistingFile);
+  certificate->needs(key);
+  key->needs(certificate);
   app.add_flag("--log", o.log, "Write a line of JSON to stderr for every answer");
   app.add_option("--debug-token", o.debug_token,
                  "Lets other machines see /metrics and /debug/fibers, with \"Authorization: Bearer TOKEN\"")
       ->envname("GOFER_WEB_DEBUG_TOKEN");
-  const auto* load = app.add_option("--load", o.measured.url,
-                                    "Instead of serving asks http://... again and again, and tells how long that took");
+  const auto* load =
+      app.add_option("--load", o.measured.url,
+                     "Instead of serving asks http://... or https://... again and again, and tells how long that took");
   app.add_option("--connections", o.measured.connections, "Of --load")
       ->capture_default_str()
       ->check(CLI::Range(1, 100'000));
@@ -79,6 +88,10 @@ std::optional<int> parse(int argc, char** argv, options& o) {
     if (*load && *requests) o.measured.requests = o.requests;
     if (!*load && o.requests > most_at_once) {
       throw CLI::ValidationError("--requests", fmt::format("without --load at most {} are possible", most_at_once));
+    }
+    if (*certificate) {
+      o.server.tls = o.tls;
+      o.requests = 0;  // the load would have to trust it
     }
     o.measured.duration = std::chrono::nanoseconds(static_cast<std::int64_t>(o.duration * 1e9));
     return std::nullopt;
@@ -106,6 +119,18 @@ void play_load(const std::string& address, const options& o, std::stop_token sto
   std::fflush(stdout);
 }
 
+void reload_on_hangup(gofer::http::server& server, std::stop_token over) {
+  auto hangups = gofer::notify_signals({SIGHUP});
+  for (std::optional<int> s; hangups.receive(s, over) == gofer::chan_status::ok;) {
+    try {
+      server.reload_certificate();
+      fmt::print(stderr, "gofer-web: SIGHUP, the certificate has been read again\n");
+    } catch (const std::exception& e) {
+      fmt::print(stderr, "gofer-web: SIGHUP, but {}; going on with the certificate as it was\n", e.what());
+    }
+  }
+}
+
 int serve(const options& o) {
   auto signals = gofer::notify_signals({SIGINT, SIGTERM});
   web::resource_service service(o.workers, o.queue);
@@ -115,8 +140,11 @@ int serve(const options& o) {
   seen.add_to_server();
   if (o.log) server.use(gofer::http::access_log());
   server.start();
-  fmt::print("gofer-web listens on http://{} with {} workers and a queue of {}\n", server.address(), o.workers,
-             o.queue);
+  std::stop_source over;
+  gofer::wait_group reloading;
+  if (o.server.tls) reloading.go([&] { reload_on_hangup(server, over.get_token()); });
+  fmt::print("gofer-web listens on {}://{} with {} workers and a queue of {}\n", o.server.tls ? "https" : "http",
+             server.address(), o.workers, o.queue);
   std::fflush(stdout);
 
   std::stop_source load_stop;
@@ -143,6 +171,8 @@ int serve(const options& o) {
     });
   }
   const bool all_answered = server.shutdown(std::chrono::duration<double>(o.grace));
+  over.request_stop();
+  reloading.wait();
   load_stop.request_stop();
   load.get();
   if (!all_answered) fmt::print(stderr, "gofer-web: some requests took longer than {} s and were cut off\n", o.grace);

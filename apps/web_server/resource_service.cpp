@@ -68,6 +68,10 @@ void resource_service::answer_resource(gofer::http::request& q, gofer::http::res
     return;
   }
   counted_.local([](statistics& s) { ++s.requests; });
+  if (!pending.wait(q.token())) {  // the client is gone, or must not be waited for any longer
+    answer(r, 503, {{"id", *id}, {"status", 503}, {"error", "the server or its client is going away"}});
+    return;
+  }
   const outcome done = pending.get();
   const auto latency = steady_clock::now() - arrived;
   counted_.local([&](statistics& s) {

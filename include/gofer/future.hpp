@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -60,6 +61,10 @@ class outcome {
   void wait() {
     std::unique_lock hold(lock_);
     changed_.wait(hold, [&] { return value_.has_value() || error_ != nullptr; });
+  }
+  bool wait(const std::stop_token& stop) {
+    std::unique_lock hold(lock_);
+    return changed_.wait(hold, stop, [&] { return value_.has_value() || error_ != nullptr; });
   }
   bool wait_until(sched::time_point deadline) {
     std::unique_lock hold(lock_);
@@ -125,6 +130,8 @@ class future {
     return last->take();
   }
   void wait() const { checked().wait(); }
+  /// Returns false if a stop is requested first.
+  bool wait(std::stop_token stop) const { return checked().wait(stop); }
   template <class Rep, class Period>
   std::future_status wait_for(std::chrono::duration<Rep, Period> d) const {
     return status(checked().wait_until(sched::deadline_after(d)));

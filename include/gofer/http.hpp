@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -142,8 +143,16 @@ handler within(std::chrono::nanoseconds limit, handler h);
 /// A handler that runs at most so many times at once; beyond that 503 is answered immediately.
 handler at_most(std::size_t count, handler h);
 
+/// A certificate with the chain behind it, and its key; PEM.
+struct tls_files {
+  std::string certificate;
+  std::string key;
+};
+
 struct server_options {
   std::string address = "127.0.0.1:8080";
+  /// With it the server speaks HTTPS, and nothing else: TLS 1.2 and 1.3.
+  std::optional<tls_files> tls = {};
   /// 0: a handler runs in its connection's fiber. Else handlers run in a pool of so many workers, and when its queue is
   /// full a request is answered with 503 at once.
   std::size_t workers = 0;
@@ -194,9 +203,13 @@ class server {
   /// To be called before `start`. The first one is the outermost.
   void use(middleware m);
 
-  /// Begins to listen, and returns. Throws std::system_error, std::invalid_argument for the address; std::logic_error
-  /// if it was started before.
+  /// Begins to listen, and returns. Throws std::system_error, also for the files of `tls`; std::invalid_argument for
+  /// the address; std::logic_error if it was started before.
   void start();
+
+  /// Reads the files of `tls` again; connections that come from then on get what is in them. Throws std::system_error
+  /// that says which file is wrong, and goes on with what it had.
+  void reload_certificate();
 
   /// Starts unless that is done, and blocks until a shutdown is over.
   void serve();

@@ -43,7 +43,7 @@ class answer {
 /// What to ask.
 struct client_request {
   std::string method = "GET";
-  /// "http://host:port/path?query"; without a port 80.
+  /// "http://host:port/path?query" or "https://..."; without a port 80, or 443.
   std::string url;
   /// Host, Content-Length and Connection are the client's to set.
   field_list headers = {};
@@ -70,6 +70,9 @@ struct client_options {
   std::size_t idle_connections = 256;
   /// How long they are kept.
   std::chrono::nanoseconds idle_timeout = std::chrono::seconds(30);
+  /// Whom to trust for https: a PEM file of certificates; empty: whom the system trusts. The server's has to be for the
+  /// host that the URL names.
+  std::string ca_file = {};
   std::size_t max_header_bytes = 65536;
   /// Of a body that is not streamed.
   std::size_t max_body_bytes = std::size_t{64} << 20;
@@ -79,6 +82,7 @@ struct client_options {
 /// connections. Follows no redirections and keeps no cookies.
 class client {
  public:
+  /// Throws std::system_error if the options' ca_file cannot be used.
   explicit client(client_options options = {});
 
   /// Blocks until the answer has come. A request that can be repeated (GET, HEAD, PUT, DELETE, OPTIONS, without a body

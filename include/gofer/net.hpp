@@ -19,6 +19,7 @@ namespace gofer::net {
 
 class socket;
 class acceptor;
+struct connection_access;
 struct close_socket {
   void operator()(socket* s) const noexcept;
   void operator()(acceptor* a) const noexcept;
@@ -75,6 +76,7 @@ class connection {
 
  private:
   friend class listener;
+  friend struct connection_access;
   friend connection dial_until(std::string_view address, sched::time_point deadline);
   using handle = std::unique_ptr<socket, close_socket>;
   explicit connection(handle s) noexcept : socket_(std::move(s)) {}

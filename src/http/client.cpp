@@ -13,30 +13,39 @@
 #include "http/answer_parser.hpp"
 #include "http/fields.hpp"
 #include "http/target.hpp"
+#include "http/tls.hpp"
 
 namespace gofer::http {
 namespace {
 
 /// A URL, taken apart.
 struct location {
+  bool secure = false;
   std::string authority;  // as in Host
+  std::string host;       // alone, without brackets
   std::string address;    // with a port
   std::string target;
+
+  /// What connections are kept by.
+  std::string server() const { return (secure ? "https " : "http ") + address; }
 };
 
 location locate(const std::string& url) {
   const auto refuse = [&](const char* why) {
     throw std::invalid_argument("http::client: the URL \"" + url + "\" " + why);
   };
-  constexpr std::string_view scheme = "http://";
-  if (!url.starts_with(scheme)) refuse("does not begin with http://");
-  const auto path = std::min(url.find_first_of("/?#", scheme.size()), url.size());
   location where;
-  where.authority = url.substr(scheme.size(), path - scheme.size());
+  where.secure = url.starts_with("https://");
+  if (!where.secure && !url.starts_with("http://")) refuse("does not begin with http:// or https://");
+  const std::size_t begin = url.find("//") + 2;
+  const auto path = std::min(url.find_first_of("/?#", begin), url.size());
+  where.authority = url.substr(begin, path - begin);
   if (!is_authority(where.authority)) refuse("names no host");
   const auto colon = where.authority.rfind(':');
   const bool has_port = colon != std::string::npos && where.authority.find(']', colon) == std::string::npos;
-  where.address = has_port ? where.authority : where.authority + ":80";
+  where.address = has_port ? where.authority : where.authority + (where.secure ? ":443" : ":80");
+  where.host = where.authority.substr(0, has_port ? colon : where.authority.size());
+  if (where.host.starts_with('[')) where.host = where.host.substr(1, where.host.size() - 2);
   where.target = url.substr(path, url.find('#') - path);
   if (!where.target.starts_with('/')) where.target.insert(0, "/");
   if (std::ranges::any_of(where.target, [](char c) { return c <= ' ' || c == 0x7f; })) {
@@ -70,19 +79,21 @@ std::string message_of(const client_request& r, const location& where) {
 
 class client_core {
  public:
-  explicit client_core(client_options o) : options_(o) {}
+  explicit client_core(client_options o) : options_(std::move(o)) {
+    if (!options_.ca_file.empty()) tls_ = tls_context::for_client(options_.ca_file);
+  }
 
   answer send(const client_request& request) {
     const location where = locate(request.url);
     const std::string message = message_of(request, where);
     if (request.stop.stop_requested()) throw_stopped(request);
     for (;;) {
-      std::optional<net::connection> kept = take(where.address);
+      std::optional<net::connection> kept = take(where.server());
       exchange e{.core = *this, .request = request, .message = message, .fresh = !kept.has_value()};
-      e.connection = kept ? std::move(*kept) : net::dial(where.address, options_.connect_timeout);
+      e.connection = kept ? std::move(*kept) : connect(where);
       std::optional<answer> got = e.run();
       if (!got) continue;  // the connection had been closed: another
-      if (e.reusable) keep(where.address, std::move(e.connection));
+      if (e.reusable) keep(where.server(), std::move(e.connection));
       return *std::move(got);
     }
   }
@@ -151,7 +162,7 @@ class client_core {
   };
 
   struct idle {
-    std::string address;
+    std::string server;
     net::connection connection;
     sched::time_point until;
   };
@@ -161,12 +172,22 @@ class client_core {
                             "http::client: a stop was requested of asking " + request.url);
   }
 
+  net::connection connect(const location& where) {
+    net::connection c = net::dial(where.address, options_.connect_timeout);
+    if (!where.secure) return c;
+    std::unique_lock hold(lock_);
+    if (tls_ == nullptr) tls_ = tls_context::for_client(options_.ca_file);
+    const auto context = tls_;
+    hold.unlock();
+    return context->wrap(std::move(c), where.host);
+  }
+
   /// The connection to that server that was used last and has not been closed since, as far as is known here.
-  std::optional<net::connection> take(const std::string& address) {
+  std::optional<net::connection> take(const std::string& server) {
     const std::scoped_lock hold(lock_);
     drop_expired();
     for (;;) {
-      const auto found = std::ranges::find(idle_, address, &idle::address);
+      const auto found = std::ranges::find(idle_, server, &idle::server);
       if (found == idle_.end()) return std::nullopt;
       net::connection c = std::move(found->connection);
       idle_.erase(found);
@@ -182,14 +203,13 @@ class client_core {
     return c.read_some(std::span(&unasked, 1), error) == 0 && error == std::errc::timed_out;
   }
 
-  void keep(const std::string& address, net::connection c) {
+  void keep(const std::string& server, net::connection c) {
     c.set_deadline(sched::no_deadline);
     const std::scoped_lock hold(lock_);
     drop_expired();
-    idle_.push_front({address, std::move(c), sched::deadline_after(options_.idle_timeout)});
-    if (std::ranges::count(idle_, address, &idle::address) > static_cast<std::ptrdiff_t>(options_.idle_per_server)) {
-      const auto oldest =
-          std::find_if(idle_.rbegin(), idle_.rend(), [&](const idle& i) { return i.address == address; });
+    idle_.push_front({server, std::move(c), sched::deadline_after(options_.idle_timeout)});
+    if (std::ranges::count(idle_, server, &idle::server) > static_cast<std::ptrdiff_t>(options_.idle_per_server)) {
+      const auto oldest = std::find_if(idle_.rbegin(), idle_.rend(), [&](const idle& i) { return i.server == server; });
       idle_.erase(std::next(oldest).base());
     }
     if (idle_.size() > options_.idle_connections) idle_.pop_back();
@@ -202,12 +222,13 @@ class client_core {
 
   const client_options options_;
   mutex lock_;
-  std::list<idle> idle_;  // guarded by lock_; used last, first
+  std::shared_ptr<tls_context> tls_;  // guarded by lock_; once it is needed
+  std::list<idle> idle_;              // guarded by lock_; used last, first
 };
 
 const std::string& answer::header(std::string_view name) const noexcept { return find_field(fields_, name); }
 
-client::client(client_options options) : core_(std::make_shared<client_core>(options)) {}
+client::client(client_options options) : core_(std::make_shared<client_core>(std::move(options))) {}
 
 answer client::send(const client_request& request) { return core_->send(request); }
 

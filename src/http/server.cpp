@@ -21,6 +21,7 @@ void report_unserved(const std::exception& e) noexcept {  // there is no memory 
 }  // namespace
 
 void server_core::start() {
+  if (options.tls) load_certificate();
   const std::scoped_lock hold(lock_);
   if (started_) throw std::logic_error("http::server::start: the server on " + address_ + " was started already");
   listener_.emplace(net::listener::listen(options.address));
@@ -34,6 +35,22 @@ void server_core::start() {
   started_ = true;
   ++session_count_;  // the accepting fiber counts, so that nothing of the server goes before it
   go(go_options{.name = "http accept"}, [self = shared_from_this()] { self->accept_connections(); });
+}
+
+void server_core::load_certificate() {
+  if (!options.tls) throw std::logic_error("http::server::reload_certificate: the server has none");
+  auto fresh = tls_context::for_server(options.tls->certificate, options.tls->key);
+  const std::scoped_lock hold(lock_);
+  tls_ = std::move(fresh);
+}
+
+/// With TLS around, if that is what this server speaks.
+net::connection server_core::secured(net::connection c) {
+  if (!options.tls) return c;
+  std::unique_lock hold(lock_);
+  const auto context = tls_;
+  hold.unlock();
+  return context->wrap(std::move(c), "");
 }
 
 void server_core::accept_connections() noexcept {
@@ -76,7 +93,7 @@ void server_core::take_on(net::connection c) noexcept {
 
 void server_core::run_session(net::connection c, bool welcome) noexcept {
   try {
-    session s(*this, std::move(c));
+    session s(*this, secured(std::move(c)));
     link(s);
     if (welcome) {
       s.serve();
@@ -204,6 +221,8 @@ void server::use(middleware m) {
 }
 
 void server::start() { core_->start(); }
+
+void server::reload_certificate() { core_->load_certificate(); }
 
 void server::serve() {
   if (!core_->started()) start();

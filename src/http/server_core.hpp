@@ -15,6 +15,7 @@
 
 #include "http/router.hpp"
 #include "http/session.hpp"
+#include "http/tls.hpp"
 
 namespace gofer::http {
 
@@ -31,6 +32,7 @@ class server_core : public std::enable_shared_from_this<server_core> {
   void wait_until_shut_down();
   bool shut_down(std::chrono::nanoseconds grace);
   void wait_for_sessions();
+  void load_certificate();
   std::string address() const;
   bool started() const;
   server_stats stats() const;
@@ -50,6 +52,7 @@ class server_core : public std::enable_shared_from_this<server_core> {
   void take_on(net::connection c) noexcept;
   void run_session(net::connection c, bool welcome) noexcept;
   void let_go(bool welcome) noexcept;
+  net::connection secured(net::connection c);
   void link(session& s);
   void unlink(session& s);
 
@@ -60,6 +63,7 @@ class server_core : public std::enable_shared_from_this<server_core> {
   mutable mutex lock_;
   condition_variable changed_;
   // Guarded by lock_:
+  std::shared_ptr<tls_context> tls_;
   bool started_ = false;
   bool cutting_off_ = false;
   bool shut_down_ = false;

@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include <gofer/detail/sched/time.hpp>
+#include <gofer/net.hpp>
 
 /// What connections and listeners stand on: the system's network, or in an exploration one in memory.
 namespace gofer::net {
@@ -29,6 +30,11 @@ class socket {
   virtual void close() noexcept = 0;
   virtual std::string remote_address() = 0;
   virtual std::string local_address() = 0;
+};
+
+/// For what puts itself between a connection and its network.
+struct connection_access {
+  static connection make(std::unique_ptr<socket> s) noexcept { return connection(connection::handle(s.release())); }
 };
 
 /// Where connections come in.

@@ -5,10 +5,12 @@ import concurrent.futures
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -23,7 +25,7 @@ class Web:
         self.process = subprocess.Popen([PROGRAM, "--address", address, *arguments], stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True)
         self.first_line = self.process.stdout.readline()
-        self.address = re.search(r"http://(\S+)", self.first_line)[1]
+        self.scheme, self.address = re.search(r"(https?)://(\S+)", self.first_line).groups()
 
     def __enter__(self):
         return self
@@ -36,7 +38,7 @@ class Web:
                 print(err, file=sys.stderr)
 
     def url(self, path):
-        return f"http://{self.address}{path}"
+        return f"{self.scheme}://{self.address}{path}"
 
     def end(self, number=signal.SIGINT):
         self.process.send_signal(number)
@@ -249,6 +251,45 @@ class Observing(unittest.TestCase):
             self.assertEqual((first["id"], first["target"], first["status"], first["bytes"]),
                              ("of-this-test", "/healthz", 200, 3))
             self.assertEqual((second["method"], second["status"]), ("GET", 404))
+
+
+class Https(unittest.TestCase):
+    def certificate(self, folder, name):
+        files = [os.path.join(folder, name + end) for end in (".pem", ".key")]
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                        "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", "-out", files[0], "-keyout",
+                        files[1]], check=True, capture_output=True)
+        return files
+
+    def test_is_spoken_as_others_speak_it(self):
+        with tempfile.TemporaryDirectory() as folder:
+            pem, key = self.certificate(folder, "a")
+            with Web("--tls-certificate", pem, "--tls-key", key) as web:
+                for version in ("1.2", "1.3"):
+                    status, _, body = curl(web.url("/healthz"), "--cacert", pem, f"--tlsv{version}", "--tls-max", version)
+                    self.assertEqual((status, body), (200, "ok\n"))
+                with self.assertRaises(ConnectionError):  # of whom curl does not trust
+                    curl(web.url("/healthz"))
+
+                def handshake(*arguments):
+                    return subprocess.run(["openssl", "s_client", "-connect", web.address, "-CAfile", pem, *arguments],
+                                          input="", capture_output=True, text=True)
+                self.assertIn("ALPN protocol: http/1.1", handshake("-alpn", "h2,http/1.1").stdout)
+                self.assertIn("no application protocol", handshake("-alpn", "h2").stderr)
+                self.assertNotEqual(handshake("-tls1_1", "-cipher", "ALL:@SECLEVEL=0").returncode, 0)
+                self.assertNotEqual(handshake("-tls1_2", "-cipher", "AES128-SHA").returncode, 0)
+
+                fresh_pem, fresh_key = self.certificate(folder, "b")
+                os.replace(fresh_key, key)
+                web.process.send_signal(signal.SIGHUP)
+                self.assertIn("going on with the certificate as it was", web.process.stderr.readline())
+                self.assertEqual(curl(web.url("/healthz"), "--cacert", pem)[0], 200)
+                shutil.copy(fresh_pem, pem)
+                web.process.send_signal(signal.SIGHUP)
+                self.assertIn("has been read again", web.process.stderr.readline())
+                self.assertEqual(curl(web.url("/healthz"), "--cacert", fresh_pem)[0], 200)
+                _, err, code = web.end()
+                self.assertEqual(code, 0, err)
 
 
 class Measuring(unittest.TestCase):

@@ -8,6 +8,8 @@
 #include <memory>
 #include <stdexcept>
 
+#include <gofer/latch.hpp>
+
 #include "support/callers.hpp"
 
 namespace {
@@ -41,6 +43,24 @@ TEST_P(Async, WaitsForAWhile) {
     EXPECT_EQ(f.get(), 5);
     EXPECT_FALSE(f.valid());
     EXPECT_THROW(f.get(), std::future_error);
+  });
+}
+
+TEST_P(Async, WaitsUntilAStop) {
+  test::run_in(GetParam(), 2, [&](int) {
+    std::stop_source stop;
+    gofer::latch go_on(1);
+    auto slow = gofer::async([&] {
+      go_on.wait();
+      return 5;
+    });
+    gofer::go([stop]() mutable { stop.request_stop(); });
+    EXPECT_FALSE(slow.wait(stop.get_token()));
+    go_on.count_down();
+    EXPECT_EQ(slow.get(), 5);
+    auto quick = gofer::async([] { return 6; });
+    EXPECT_TRUE(quick.wait(std::stop_source().get_token()));
+    EXPECT_EQ(quick.get(), 6);
   });
 }
 
