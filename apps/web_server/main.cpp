@@ -46,6 +46,8 @@ std::optional<int> parse(int argc, char** argv, options& o) {
       "fiber is doing. At first it plays a load against itself.");
   app.name("gofer-web");
   app.add_option("--address", o.server.address, "Where to listen; port 0 takes a free one")->capture_default_str();
+  app.add_flag("--reuse-port", o.server.reuse_port,
+               "Let another one listen there, too: start the new one, then end the old one, and no request is lost");
   app.add_option("--workers", o.workers, "Resources that are worked on at once")
       ->capture_default_str()
       ->check(CLI::Range(1, 100'000));

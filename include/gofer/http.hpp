@@ -151,6 +151,9 @@ struct tls_files {
 
 struct server_options {
   std::string address = "127.0.0.1:8080";
+  /// Another process may listen on the address at the same time. For a restart without a gap: start the new one, then
+  /// shut the old one down, which hands over first, and loses no request.
+  bool reuse_port = false;
   /// With it the server speaks HTTPS, and nothing else: TLS 1.2 and 1.3.
   std::optional<tls_files> tls = {};
   /// 0: a handler runs in its connection's fiber. Else handlers run in a pool of so many workers, and when its queue is

@@ -86,12 +86,22 @@ class connection {
   handle socket_;
 };
 
+struct listen_options {
+  /// Other listeners with this option, also of other processes of the same user, may listen on the same address; the
+  /// system spreads the connections over them (SO_REUSEPORT).
+  bool reuse_port = false;
+};
+
 /// Where connections come in. Movable; closed when destroyed.
 class listener {
  public:
   /// Listens on an address; port 0 takes a free one. The host has to be named: "127.0.0.1:8080" is this machine alone,
   /// "0.0.0.0:8080" and "[::]:8080" are all networks.
-  static listener listen(std::string_view address);
+  static listener listen(std::string_view address, const listen_options& options = {});
+
+  /// Before an end without a gap: of two listeners on one address (reuse_port) the one that came later gets all new
+  /// connections from now on. Those that are being made may still come in here.
+  void hand_over() noexcept;
 
   /// Blocks until somebody connects. When the process or the system has no descriptors left it says so once on stderr,
   /// and waits until there are some. Throws std::system_error: operation_canceled once closed.

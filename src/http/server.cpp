@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 #include <mutex>
 #include <stdexcept>
@@ -13,6 +14,8 @@ namespace {
 constexpr std::size_t most_turned_away = 64;  // at once; more are just closed
 constexpr std::chrono::milliseconds pause_after_error{100};
 constexpr std::chrono::seconds cut_off_time{1};
+/// In which connections that were begun before a hand-over get here.
+constexpr std::chrono::milliseconds hand_over_time{200};
 
 void report_unserved(const std::exception& e) noexcept {  // there is no memory for it
   std::fprintf(stderr, "gofer: http: cannot serve a connection: %s\n", e.what());
@@ -24,7 +27,7 @@ void server_core::start() {
   if (options.tls) load_certificate();
   const std::scoped_lock hold(lock_);
   if (started_) throw std::logic_error("http::server::start: the server on " + address_ + " was started already");
-  listener_.emplace(net::listener::listen(options.address));
+  listener_.emplace(net::listener::listen(options.address, {.reuse_port = options.reuse_port}));
   address_ = listener_->address();
   if (options.workers != 0) {
     workers.emplace(worker_pool_options{.name = "http",
@@ -136,6 +139,10 @@ bool server_core::shut_down(std::chrono::nanoseconds grace) {
   const bool running = started_;
   started_ = true;
   hold.unlock();
+  if (running && options.reuse_port && !stopping()) {
+    listener_->hand_over();
+    sleep_for(std::min<std::chrono::nanoseconds>(grace, hand_over_time));
+  }
   stopping_.store(true, std::memory_order_seq_cst);
   if (running) {
     try {  // what has connected already may have a request on its way

@@ -6,9 +6,9 @@
 
 namespace gofer::net {
 
-listener listener::listen(std::string_view address) {
+listener listener::listen(std::string_view address, const listen_options& options) {
   try {
-    return listener(handle(current_network().listen(address).release()));
+    return listener(handle(current_network().listen(address, options).release()));
   } catch (const std::system_error& e) {
     throw std::system_error(e.code(), "cannot listen on " + std::string(address));
   }
@@ -25,6 +25,10 @@ connection listener::accept_one(bool wait) {
 connection listener::accept() { return accept_one(true); }
 
 connection listener::try_accept() { return accept_one(false); }
+
+void listener::hand_over() noexcept {
+  if (acceptor_ != nullptr) acceptor_->hand_over();
+}
 
 void listener::close() noexcept {
   if (acceptor_ != nullptr) acceptor_->close();

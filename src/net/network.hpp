@@ -47,6 +47,7 @@ class acceptor {
 
   /// Null with an error; without `wait`, null without one if nobody has connected.
   virtual std::unique_ptr<socket> accept(bool wait, std::error_code& error) = 0;
+  virtual void hand_over() noexcept = 0;
   virtual void close() noexcept = 0;
   virtual std::string address() = 0;
 };
@@ -58,7 +59,7 @@ class network {
   network(const network&) = delete;
   network& operator=(const network&) = delete;
 
-  virtual std::unique_ptr<acceptor> listen(std::string_view address) = 0;
+  virtual std::unique_ptr<acceptor> listen(std::string_view address, const listen_options& options) = 0;
   virtual std::unique_ptr<socket> dial(std::string_view address, sched::time_point deadline) = 0;
 
  protected:

@@ -1,3 +1,4 @@
+#include <linux/filter.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -112,14 +113,17 @@ void say_that_accepting_pauses(const std::string& where, int error) {
 
 class system_acceptor final : public acceptor {
  public:
-  explicit system_acceptor(const endpoint& at) : listening_(opened(at), at) {
+  system_acceptor(const endpoint& at, const listen_options& options) : listening_(opened(at), at) {
     std::error_code error;
     listening_.run_now(error, [&](int number) -> long {
       const int yes = 1;  // else the port stays taken for a minute after a restart
       if (::setsockopt(number, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) != 0 ||
+          (options.reuse_port && ::setsockopt(number, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes)) != 0) ||
           ::bind(number, at.get(), at.length) != 0 || ::listen(number, backlog) != 0) {
         return -static_cast<long>(errno);
       }
+      // What an earlier hand-over has left behind; mostly nothing.
+      if (options.reuse_port) ::setsockopt(number, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &yes, sizeof(yes));
       return 0;
     });
     if (error) throw std::system_error(error);
@@ -152,6 +156,18 @@ class system_acceptor final : public acceptor {
     }
   }
 
+  /// The sockets of one address are numbered from 0 in the order in which they came, and a program may say which gets a
+  /// connection. Where there is no second one the system chooses as it would without.
+  void hand_over() noexcept override {
+    std::error_code ignored;
+    listening_.run_now(ignored, [](int number) {
+      sock_filter second{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 1};
+      const sock_fprog program{.len = 1, .filter = &second};
+      return arch::system_call(
+          [&] { return ::setsockopt(number, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)); });
+    });
+  }
+
   /// An accept under way keeps the descriptor open until its fiber has run, but nobody is to get in any more.
   void close() noexcept override {
     listening_.close([](int number) { ::shutdown(number, SHUT_RDWR); });
@@ -170,8 +186,8 @@ class system_acceptor final : public acceptor {
 
 class of_system final : public network {
  public:
-  std::unique_ptr<acceptor> listen(std::string_view address) override {
-    return std::make_unique<system_acceptor>(resolve(address).front());
+  std::unique_ptr<acceptor> listen(std::string_view address, const listen_options& options) override {
+    return std::make_unique<system_acceptor>(resolve(address).front(), options);
   }
 
   std::unique_ptr<socket> dial(std::string_view address, sched::time_point deadline) override {

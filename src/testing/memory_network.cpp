@@ -57,7 +57,8 @@ sched::time_point memory_network::arrival() noexcept {
   return sched::now() + std::chrono::nanoseconds(explores.between(least, most));
 }
 
-std::unique_ptr<gofer::net::acceptor> memory_network::listen(std::string_view address) {
+std::unique_ptr<gofer::net::acceptor> memory_network::listen(std::string_view address,
+                                                             const gofer::net::listen_options& /*options*/) {
   sched::point("net::listener::listen", this);
   const sched::in_order hold(&explores);
   const gofer::net::host_and_port where = gofer::net::split(address);

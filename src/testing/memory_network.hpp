@@ -34,7 +34,9 @@ class memory_network final : public gofer::net::network, public std::enable_shar
   memory_network(exploration& e, const net_options& o) noexcept : explores(e), options(o) {}
   ~memory_network() = default;
 
-  std::unique_ptr<gofer::net::acceptor> listen(std::string_view address) override;
+  /// Without shared ports: a second listener of an address is refused, whatever its options.
+  std::unique_ptr<gofer::net::acceptor> listen(std::string_view address,
+                                               const gofer::net::listen_options& options) override;
   std::unique_ptr<gofer::net::socket> dial(std::string_view address, sched::time_point deadline) override;
 
   /// When what is sent now arrives.
@@ -117,6 +119,7 @@ class memory_acceptor final : public gofer::net::acceptor {
   ~memory_acceptor() override { close(); }
 
   std::unique_ptr<gofer::net::socket> accept(bool wait, std::error_code& error) override;
+  void hand_over() noexcept override {}
   void close() noexcept override;
   std::string address() override;
 

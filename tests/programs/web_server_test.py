@@ -11,8 +11,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
+import urllib.request
 
 PROGRAM = sys.argv.pop(1)
 SANITIZED = "GOFER_SANITIZED" in os.environ  # the clients' part of the work takes longer then
@@ -290,6 +292,41 @@ class Https(unittest.TestCase):
                 self.assertEqual(curl(web.url("/healthz"), "--cacert", fresh_pem)[0], 200)
                 _, err, code = web.end()
                 self.assertEqual(code, 0, err)
+
+
+class Restart(unittest.TestCase):
+    def test_without_a_gap(self):
+        with Web("--requests", "0", "--reuse-port") as old:
+            over = threading.Event()
+            failures, asked = [], [0]
+
+            def ask():  # each time over a new connection
+                while not over.is_set():
+                    try:
+                        with urllib.request.urlopen(old.url("/healthz"), timeout=10) as answer:
+                            answer.read()
+                    except OSError as e:
+                        failures.append(e)
+                    asked[0] += 1
+            clients = [threading.Thread(target=ask) for _ in range(4)]
+            for c in clients:
+                c.start()
+            load = subprocess.Popen([PROGRAM, "--load", old.url("/healthz"), "--duration", "3", "--connections", "16"],
+                                    stdout=subprocess.PIPE, text=True)
+            time.sleep(1)
+            with Web("--requests", "0", "--reuse-port", address=old.address) as new:
+                time.sleep(0.2)
+                _, err, code = old.end(signal.SIGTERM)
+                self.assertEqual(code, 0, err)
+                out, _ = load.communicate(timeout=30)
+                over.set()
+                for c in clients:
+                    c.join()
+                self.assertEqual((load.returncode, failures), (0, []), out)
+                self.assertGreater(asked[0], 50)
+                self.assertIn("failed    0\n", out)
+                served = int(re.search(r"^http_requests_total (\d+)$", curl(new.url("/metrics"))[2], re.M)[1])
+                self.assertGreater(served, 100)
 
 
 class Measuring(unittest.TestCase):
