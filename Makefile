@@ -20,7 +20,7 @@ check:
 	@scripts/check
 
 check-long:
-	@scripts/setup test
+	@scripts/setup test check
 	@scripts/check_long $(ARGS)
 
 stress:

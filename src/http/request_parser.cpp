@@ -17,6 +17,24 @@ using boost::beast::http::error;
 
 constexpr std::size_t most_fields = 100;
 
+constexpr refusal wrong_chunk{.status = 400, .why = "a chunk of the request's body is wrong"};
+
+/// "5;name=value": a size, and extensions of which no quoted one is open at the end.
+bool is_chunk_head(std::string_view line) noexcept {
+  const auto size = std::min(line.find_first_not_of("0123456789abcdefABCDEF"), line.size());
+  if (size == 0) return false;
+  const std::string_view extensions = line.substr(size);
+  if (!extensions.empty() && extensions[0] != ';') return false;
+  bool quoted = false;
+  for (std::size_t i = 0; i < extensions.size(); ++i) {
+    const auto c = static_cast<unsigned char>(extensions[i]);
+    if ((c < ' ' && c != '\t') || c == 0x7f) return false;
+    if (c == '"') quoted = !quoted;
+    if (c == '\\' && quoted && ++i == extensions.size()) return false;
+  }
+  return !quoted;
+}
+
 refusal explain(const boost::beast::error_code& ec) {
   if (ec == error::body_limit) return {.status = 413, .why = "the request's body is too large"};
   if (ec == error::bad_version) return {.status = 505, .why = "only HTTP/1.1 and HTTP/1.0 are spoken here"};
@@ -24,9 +42,7 @@ refusal explain(const boost::beast::error_code& ec) {
   if (ec == error::bad_content_length || ec == error::multiple_content_length) {
     return {.status = 400, .why = "the request's Content-Length is wrong"};
   }
-  if (ec == error::bad_chunk || ec == error::bad_chunk_extension) {
-    return {.status = 400, .why = "a chunk of the request's body is wrong"};
-  }
+  if (ec == error::bad_chunk || ec == error::bad_chunk_extension) return wrong_chunk;
   return {.status = 400, .why = "this is not an HTTP request"};
 }
 
@@ -54,11 +70,30 @@ std::size_t request_parser::take(std::string_view bytes, refusal& why) {
     why = head_.look(rest);
     if (why || !head_.ended()) return skipped;
   }
+  if (in_chunk_head_) {
+    const chunk_head next = look_at_chunk_head(rest);
+    if (next == chunk_head::wrong) why = wrong_chunk;
+    if (next != chunk_head::right) return skipped;
+  }
   input_ = rest;
   error_code ec;
   const std::size_t taken = base::put({rest.data(), rest.size()}, ec);
   if (ec && ec != error::need_more) why = refused_ ? refused_ : explain(ec);
   return skipped + taken;
+}
+
+/// The line that the parser reads next. Given a quote that is open at its end, that one reads on for as long as there
+/// is something, and comes to a size that depends on how much that is.
+request_parser::chunk_head request_parser::look_at_chunk_head(std::string_view bytes) const noexcept {
+  if (after_chunk_) {  // whose end comes first
+    if (!std::string_view("\r\n").starts_with(bytes.substr(0, 2))) return chunk_head::wrong;
+    if (bytes.size() < 2) return chunk_head::incomplete;
+    bytes.remove_prefix(2);
+  }
+  const auto end = bytes.find('\n');
+  if (end == std::string_view::npos) return chunk_head::incomplete;
+  const bool right = end > 0 && bytes[end - 1] == '\r' && is_chunk_head(bytes.substr(0, end - 1));
+  return right ? chunk_head::right : chunk_head::wrong;
 }
 
 void request_parser::refuse(int status, const char* why, error_code& ec) {
@@ -152,7 +187,10 @@ void request_parser::check_transfer_coding(error_code& ec) {
   constexpr auto wrong = "the request's transfer coding is wrong";
   if (lengths_ != 0) return refuse(400, "the request has both Content-Length and Transfer-Encoding", ec);
   if (http_1_0_ || codings_ > 1 || coding_.empty()) return refuse(400, wrong, ec);
-  if (boost::beast::iequals(coding_, "chunked")) return;
+  if (boost::beast::iequals(coding_, "chunked")) {
+    in_chunk_head_ = true;
+    return;
+  }
   // Chunked more than once, or not last, can be read in more than one way.
   const auto last = coding_.rfind(',');
   if (last != std::string::npos && boost::beast::http::token_list(coding_.substr(0, last)).exists("chunked")) {
@@ -172,6 +210,7 @@ std::size_t request_parser::on_body_impl(string_view body, error_code& /*ec*/) {
 }
 
 void request_parser::on_chunk_header_impl(std::uint64_t /*size*/, string_view extensions, error_code& ec) {
+  in_chunk_head_ = false;
   count_surplus(extensions.size(), ec);
 }
 
@@ -181,8 +220,9 @@ void request_parser::count_surplus(std::size_t size, error_code& ec) {
   if (surplus_ > most_surplus_) refuse(400, "the extensions of chunks, or the trailers, are too large", ec);
 }
 
-std::size_t request_parser::on_chunk_body_impl(std::uint64_t /*left*/, string_view body, error_code& /*ec*/) {
+std::size_t request_parser::on_chunk_body_impl(std::uint64_t left, string_view body, error_code& /*ec*/) {
   request_.body_.append(body.data(), body.size());
+  in_chunk_head_ = after_chunk_ = left == body.size();
   return body.size();
 }
 
