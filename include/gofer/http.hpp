@@ -121,6 +121,30 @@ class response {
   std::string body_;
 };
 
+/// Server-sent events, for EventSource in browsers: a handler that goes on answering.
+///
+///     server.handle("GET /events", [](auto& q, auto& r) {
+///       gofer::http::event_stream events(r);
+///       gofer::ticker t(1s);
+///       while (gofer::select(gofer::on_receive(t.ticks()), gofer::on_stop(q.token())) == 0) events.send(status());
+///     });
+class event_stream {
+ public:
+  /// Sends the head. Throws std::logic_error if that has been done.
+  explicit event_stream(response& r);
+
+  /// Blocks until the system has taken it; throws std::system_error when the client is gone. `data` may have several
+  /// lines. `event` is its type, "message" if it is empty, `id` what the browser sends in Last-Event-ID when it
+  /// reconnects; std::invalid_argument if one of these has a line end.
+  void send(std::string_view data, std::string_view event = {}, std::string_view id = {});
+
+  /// Something that browsers ignore, so that nothing in between takes the connection for dead.
+  void keep_alive();
+
+ private:
+  response& response_;
+};
+
 /// Answers a request. What it throws is answered with 500 and reported on stderr, naming the request.
 using handler = std::function<void(request&, response&)>;
 

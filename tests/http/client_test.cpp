@@ -110,6 +110,39 @@ TEST_F(Client, ReadsChunksAsAWholeOrAsTheyCome) {
   EXPECT_EQ(client_.get(url("/query?a=b")).body(), "b") << "and it is usable as before";
 }
 
+TEST_F(Client, ReadsServerSentEvents) {
+  server s({.address = "127.0.0.1:0"});
+  std::atomic<bool> over{false};
+  s.handle("GET /events", [&](request& q, response& r) {
+    gofer::http::event_stream events(r);
+    EXPECT_THROW(events.send("x", "two\nlines"), std::invalid_argument);
+    EXPECT_THROW((void)gofer::http::event_stream{r}, std::logic_error);
+    events.send("one");
+    events.keep_alive();
+    events.send("two\r\nlines\nand\rmore", "kind", "7");
+    events.send("");
+    gofer::sleep_for(20s, q.token());
+    over = true;
+  });
+  s.start();
+  std::string seen;
+  std::stop_source stop;
+  try {
+    client_.send({.url = "http://" + s.address() + "/events",
+                  .on_body =
+                      [&](std::string_view part) {
+                        seen += part;
+                        if (seen.ends_with("data: \n\n")) stop.request_stop();
+                      },
+                  .stop = stop.get_token()});
+    FAIL() << "it goes on";
+  } catch (const std::system_error& e) {
+    EXPECT_EQ(e.code(), std::errc::operation_canceled);
+  }
+  EXPECT_EQ(seen, "data: one\n\n:\n\nevent: kind\nid: 7\ndata: two\ndata: lines\ndata: and\ndata: more\n\ndata: \n\n");
+  while (!over) gofer::sleep_for(1ms);  // hears of the client's going
+}
+
 TEST_F(Client, ServesManyFibersAndThreads) {
   test::run_in(test::callers::mixed, 40, [&](int i) {
     for (int k = 0; k < 25; ++k) {
