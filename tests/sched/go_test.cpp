@@ -280,8 +280,8 @@ TEST(FiberLocal, IsDestroyedWithItsFiber) {
 
 // A fiber may wait inside a catch, go on elsewhere, and still rethrow its own exception.
 TEST(Exceptions, BelongToTheFiber) {
-  std::atomic<int> moved{0};
-  test::run_in(test::callers::fibers, 64, [&](int i) {
+  std::atomic<int> moved{0};  // inside of a catch
+  const auto throw_and_move = [&](int i) {
     for (int k = 0; k < test::times(200); ++k) {
       try {
         throw std::runtime_error(std::to_string(i));
@@ -309,10 +309,10 @@ TEST(Exceptions, BelongToTheFiber) {
       EXPECT_EQ(std::uncaught_exceptions(), 0);
       EXPECT_EQ(std::current_exception(), nullptr);
     }
-  });
-  if (gofer::processors() > 1) {
-    EXPECT_GT(moved, 0);  // inside of a catch
-  }
+  };
+  do {  // until a fiber was moved, which other programs' work may put off
+    test::run_in(test::callers::fibers, 64, throw_and_move);
+  } while (moved == 0 && gofer::processors() > 1);
 }
 
 TEST(Exceptions, UnwindingMayWait) {
