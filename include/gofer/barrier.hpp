@@ -1,8 +1,10 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <limits>
 #include <mutex>
+#include <stop_token>
 #include <utility>
 
 #include <gofer/condition_variable.hpp>
@@ -44,6 +46,23 @@ class barrier {
   void wait(arrival_token&& token) {
     std::unique_lock hold(lock_);
     next_phase_.wait(hold, [&] { return phase_ != token.phase_; });
+  }
+
+  /// The same; return false when the time is up or a stop is requested first. The arrival counts all the same, and the
+  /// token may be waited with again.
+  template <class Rep, class Period>
+  bool wait_for(const arrival_token& token, std::chrono::duration<Rep, Period> d) {
+    std::unique_lock hold(lock_);
+    return next_phase_.wait_for(hold, d, [&] { return phase_ != token.phase_; });
+  }
+  template <class Clock, class Duration>
+  bool wait_until(const arrival_token& token, std::chrono::time_point<Clock, Duration> at) {
+    std::unique_lock hold(lock_);
+    return next_phase_.wait_until(hold, at, [&] { return phase_ != token.phase_; });
+  }
+  bool wait(const arrival_token& token, std::stop_token stop) {
+    std::unique_lock hold(lock_);
+    return next_phase_.wait(hold, std::move(stop), [&] { return phase_ != token.phase_; });
   }
 
   void arrive_and_wait() {

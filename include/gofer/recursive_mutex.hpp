@@ -2,6 +2,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <stop_token>
+#include <utility>
 
 #include <gofer/mutex.hpp>
 
@@ -19,6 +21,8 @@ class recursive_mutex {
       enter();
     }
   }
+  /// Blocks until the mutex is the caller's (true) or a stop is requested (false).
+  bool lock(std::stop_token stop) { return enter_again() || entered(mutex_.lock(std::move(stop))); }
   bool try_lock() { return enter_again() || entered(mutex_.try_lock()); }
   template <class Rep, class Period>
   bool try_lock_for(std::chrono::duration<Rep, Period> d) {

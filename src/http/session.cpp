@@ -142,6 +142,7 @@ bool session::answer() {
   } else {
     go_inwards(0, r);
   }
+  end_watch();
   const bool error = r.status() >= 500;
   core_.counted.local([&](server_core::counters& c) {
     ++c.answered;
@@ -195,7 +196,6 @@ void session::dispatch(response& r) {
     request_.path_values_ = std::move(match.values);
     if (match.found != nullptr) {
       call(*match.found, r);
-      end_watch();
     } else {
       answer_unrouted(match.allowed, r);
     }

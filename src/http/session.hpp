@@ -84,7 +84,7 @@ class session {
   std::string out_;        // what is about to be written
   std::time_t dated_ = 0;  // the second that date_ says
   std::string date_;
-  // While a handler that asked for its token runs, a fiber waits for the client's next byte, or its end:
+  // While an answer is made by who asked for the token, a fiber waits for the client's next byte, or its end:
   std::atomic<bool> watched_{false};
   wait_group watcher_;
   std::byte ahead_{};

@@ -73,7 +73,10 @@ class tls_socket final : public net::socket {
       std::size_t got = 0;
       const int outcome = call([&](SSL* ssl) { return SSL_read_ex(ssl, into.data(), into.size(), &got); }, error);
       flush(error);  // which may be the alert that says why there is an error
-      if (outcome == SSL_ERROR_NONE) return got;
+      if (outcome == SSL_ERROR_NONE) {
+        error.clear();  // of sending: who reads has what there is to read
+        return got;
+      }
       if (outcome == SSL_ERROR_ZERO_RETURN || error) return 0;
       if (!feed(error)) return 0;
     }

@@ -5,7 +5,7 @@ namespace gofer {
 bool once_flag::begin() {
   for (;;) {
     sched::point("call_once", this);
-    sched::waiter self("call_once", this, sched::for_ever);
+    sched::waiter self("once_flag::call_once", this, sched::for_ever);
     sync::wait_node node(self);
     const std::uint64_t state = state_.lock();
     if (state == running) state_.push_back(node);

@@ -319,6 +319,25 @@ TEST_F(Server, MiddlewareGoesAroundEveryAnswer) {
   EXPECT_THROW(s.use(gofer::http::request_ids()), std::logic_error);
 }
 
+TEST_F(Server, MiddlewareMayAskForTheToken) {
+  server s(on_a_free_port());
+  s.use([](request& q, response& r, const auto& next) {
+    EXPECT_FALSE(q.token().stop_requested());
+    if (q.query("stop") == "here") {
+      r.status(403).write("no");
+    } else {
+      next();
+    }
+  });
+  s.handle("GET /x", [](request&, response& r) { r.write("x"); });
+  s.start();
+  http_client c(s.address());
+  for (int i = 0; i < 50; ++i) {
+    EXPECT_EQ(c.ask(get("/x?stop=here"))->status, 403);
+    EXPECT_EQ(c.ask(get("/x"))->body, "x");
+  }
+}
+
 TEST_F(Server, MiddlewareThatThrowsIs500) {
   server s(on_a_free_port());
   s.use([](request&, response&, const auto&) { throw std::runtime_error("middleware trouble"); });

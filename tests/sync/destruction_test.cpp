@@ -88,6 +88,12 @@ TEST(DestructionDeathTest, OfALatch) {
   expect_report<gofer::latch>("latch", "latch::wait", [](gofer::latch& l) { l.wait(); });
 }
 
+TEST(DestructionDeathTest, OfAOnceFlag) {
+  expect_report<gofer::once_flag>("once_flag", "once_flag::call_once", [](gofer::once_flag& once) {
+    gofer::call_once(once, [&] { gofer::call_once(once, [] {}); });  // waits for itself
+  });
+}
+
 TEST(DestructionDeathTest, OfAWaitGroup) {
   expect_report<gofer::wait_group>("wait_group", "wait_group::wait", [](gofer::wait_group& w) {
     w.add();

@@ -75,6 +75,21 @@ TEST_P(Latch, BarrierRunsItsCompletionOnceAPhase) {
   EXPECT_EQ(phases, 2 * rounds);
 }
 
+TEST_P(Latch, BarrierWaitsForAWhile) {
+  gofer::barrier meeting(2);
+  std::stop_source stop;
+  stop.request_stop();
+  test::run_in(GetParam(), 1, [&](int) {
+    const auto arrived = meeting.arrive();
+    EXPECT_FALSE(meeting.wait_for(arrived, 1ms));
+    EXPECT_FALSE(meeting.wait_until(arrived, std::chrono::steady_clock::now()));
+    EXPECT_FALSE(meeting.wait(arrived, stop.get_token()));
+    (void)meeting.arrive();  // the other one
+    EXPECT_TRUE(meeting.wait_for(arrived, 0ms));
+    EXPECT_TRUE(meeting.wait(arrived, std::stop_source().get_token()));
+  });
+}
+
 TEST_P(Latch, BarrierGoesOnWithoutThoseThatDropped) {
   gofer::barrier all(4);
   test::run_in(GetParam(), 4, [&](int i) {

@@ -209,6 +209,20 @@ TEST_P(Mutex, RecursiveOneIsLockedAgainByItsHolder) {
 }
 
 // A thread's number is that of one that has ended. It must not take the other's lock for its own.
+TEST_P(Mutex, RecursiveGivesUpOnAStop) {
+  gofer::recursive_mutex m;
+  std::stop_source stop;
+  stop.request_stop();
+  m.lock();
+  test::run_in(GetParam(), 2, [&](int) {
+    EXPECT_FALSE(m.lock(stop.get_token()));
+    EXPECT_FALSE(m.try_lock_for(1ms));
+  });
+  EXPECT_TRUE(m.lock(stop.get_token())) << "it is the caller's already";
+  m.unlock();
+  m.unlock();
+}
+
 TEST(RecursiveMutexStress, ThreadsComeAndGo) {
   gofer::recursive_mutex m;
   int plain = 0;
