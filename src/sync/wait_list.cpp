@@ -11,7 +11,7 @@ namespace gofer::sync {
 
 void destroyed_under(const wait_node& first) noexcept {
   if (sched::stopped()) return;
-  const std::string_view operation = first.who->reason();  // ends in a zero
+  const std::string_view operation = first.who->reason();
   const std::string_view kind = operation.substr(0, operation.find("::"));
   std::fprintf(stderr, "gofer: a %.*s is destroyed while ", static_cast<int>(kind.size()), kind.data());
   if (const sched::fiber* f = first.who->owner().running) {
@@ -21,7 +21,8 @@ void destroyed_under(const wait_node& first) noexcept {
   } else {
     std::fputs("a thread", stderr);
   }
-  std::fprintf(stderr, " waits in %s; keep it until everybody who uses it has come back\n", operation.data());
+  std::fprintf(stderr, " waits in %.*s; keep it until everybody who uses it has come back\n",
+               static_cast<int>(operation.size()), operation.data());
   std::abort();
 }
 
