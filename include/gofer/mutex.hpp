@@ -100,7 +100,7 @@ class mutex {
 
 inline mutex::~mutex() {
   sync::lock_watch::destroyed(this);
-  if (const sync::wait_node* first = first_waiter(word_.load(std::memory_order_relaxed))) sync::destroyed_under(*first);
+  if (const sync::wait_node* first = first_waiter(word_.load(std::memory_order_acquire))) sync::destroyed_under(*first);
 }
 
 /// Every gofer::mutex is timed.

@@ -24,7 +24,7 @@ class wait_queue {
   wait_queue(const wait_queue&) = delete;
   wait_queue& operator=(const wait_queue&) = delete;
   ~wait_queue() {
-    if (!empty()) destroyed_under(*front());
+    if ((load() & waiting) != 0) destroyed_under(*front());
   }
 
   word load(std::memory_order order = std::memory_order_acquire) const noexcept { return word_.load(order); }
