@@ -186,7 +186,7 @@ int choose_protocol(SSL* /*ssl*/, const unsigned char** chosen, unsigned char* s
 
 class openssl_context final : public tls_context {
  public:
-  explicit openssl_context(bool server) : context_(SSL_CTX_new(server ? TLS_server_method() : TLS_client_method())) {
+  explicit openssl_context(bool server) : context_(make(server)) {
     if (context_ == nullptr) throw std::system_error(take_error(), "TLS cannot be set up");
     SSL_CTX* c = context_.get();
     SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION);
@@ -230,6 +230,12 @@ class openssl_context final : public tls_context {
   }
 
  private:
+  static SSL_CTX* make(bool server) {
+    // Else OpenSSL takes itself apart when main returns, while worker threads that end have yet to tell it so.
+    OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
+    return SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
+  }
+
   static void expect(SSL* ssl, const std::string& host) {
     X509_VERIFY_PARAM* wanted = SSL_get0_param(ssl);
     if (X509_VERIFY_PARAM_set1_ip_asc(wanted, host.c_str()) == 1) return;
