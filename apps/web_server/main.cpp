@@ -150,13 +150,13 @@ int serve(const options& o) {
   std::fflush(stdout);
 
   std::stop_source load_stop;
+  const gofer::chan<int> loaded;
   auto load = gofer::async([&] {
+    struct close_at_end {
+      const gofer::chan<int>& ch;
+      ~close_at_end() { ch.close(); }
+    } const at_end{loaded};
     if (o.requests != 0) play_load(server.address(), o, load_stop.get_token(), service);
-  });
-  gofer::chan<int> loaded;
-  gofer::go([&load, loaded]() mutable {
-    load.wait();
-    loaded.close();
   });
   int signal = 0;
   const auto on_signal = [&](std::optional<int> s) { signal = s.value_or(0); };
