@@ -15,6 +15,7 @@
 #include <system_error>
 #include <utility>
 
+#include <gofer/detail/arch/cpu.hpp>
 #include <gofer/mutex.hpp>
 
 #include "net/network.hpp"
@@ -45,8 +46,28 @@ std::error_code take_error() noexcept {
   return tls_error(static_cast<long>(first));
 }
 
+/// OpenSSL keeps state for each thread. ThreadSanitizer, to which a fiber is a thread of its own, is told that those on
+/// one thread take turns. Nobody waits, and so leaves the thread, while one of these lives.
+class openssl_turn {
+ public:
+  openssl_turn() noexcept { arch::take_up(here()); }
+  openssl_turn(const openssl_turn&) = delete;
+  openssl_turn& operator=(const openssl_turn&) = delete;
+  ~openssl_turn() { arch::hand_on(here()); }
+
+ private:
+  [[gnu::noinline]] static const void* here() noexcept {
+    static thread_local char mark = 0;
+    asm volatile("" ::: "memory");
+    return &mark;
+  }
+};
+
 struct free_ssl {
-  void operator()(SSL* s) const noexcept { SSL_free(s); }
+  void operator()(SSL* s) const noexcept {
+    const openssl_turn turn;
+    SSL_free(s);
+  }
   void operator()(SSL_CTX* c) const noexcept { SSL_CTX_free(c); }
 };
 using ssl_ptr = std::unique_ptr<SSL, free_ssl>;
@@ -124,6 +145,7 @@ class tls_socket final : public net::socket {
   template <class Call>
   int call(Call f, std::error_code& error) noexcept {
     const std::scoped_lock hold(lock_);
+    const openssl_turn turn;
     ERR_clear_error();
     error.clear();
     const int outcome = SSL_get_error(ssl_.get(), f(ssl_.get()));
@@ -218,6 +240,7 @@ class openssl_context final : public tls_context {
   }
 
   net::connection wrap(net::connection below, const std::string& host) override {
+    const openssl_turn turn;
     ssl_ptr ssl(SSL_new(context_.get()));
     if (ssl == nullptr) throw std::bad_alloc();
     if (SSL_is_server(ssl.get()) != 0) {
@@ -251,12 +274,14 @@ class openssl_context final : public tls_context {
 }  // namespace
 
 std::shared_ptr<tls_context> tls_context::for_server(const std::string& certificate_file, const std::string& key_file) {
+  const openssl_turn turn;
   auto made = std::make_shared<openssl_context>(true);
   made->serve_with(certificate_file, key_file);
   return made;
 }
 
 std::shared_ptr<tls_context> tls_context::for_client(const std::string& ca_file) {
+  const openssl_turn turn;
   auto made = std::make_shared<openssl_context>(false);
   made->trust(ca_file);
   return made;
