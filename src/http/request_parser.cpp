@@ -85,6 +85,8 @@ std::size_t request_parser::take(std::string_view bytes, refusal& why) {
 /// The line that the parser reads next. Given a quote that is open at its end, that one reads on for as long as there
 /// is something, and comes to a size that depends on how much that is.
 request_parser::chunk_head request_parser::look_at_chunk_head(std::string_view bytes) const noexcept {
+  constexpr std::size_t shortest_end = 5;  // "0", an end of line, and another; the parser relies on so much
+  const bool enough = bytes.size() >= shortest_end;
   if (after_chunk_) {  // whose end comes first
     if (!std::string_view("\r\n").starts_with(bytes.substr(0, 2))) return chunk_head::wrong;
     if (bytes.size() < 2) return chunk_head::incomplete;
@@ -93,7 +95,8 @@ request_parser::chunk_head request_parser::look_at_chunk_head(std::string_view b
   const auto end = bytes.find('\n');
   if (end == std::string_view::npos) return chunk_head::incomplete;
   const bool right = end > 0 && bytes[end - 1] == '\r' && is_chunk_head(bytes.substr(0, end - 1));
-  return right ? chunk_head::right : chunk_head::wrong;
+  if (!right) return chunk_head::wrong;
+  return enough ? chunk_head::right : chunk_head::incomplete;
 }
 
 void request_parser::refuse(int status, const char* why, error_code& ec) {

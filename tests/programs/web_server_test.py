@@ -82,7 +82,9 @@ class TheGuidesLoad(unittest.TestCase):
         total = seconds(seen["Total Latency"])
         self.assertGreater(total, 20)
         self.assertAlmostEqual(total / 100, seconds(seen["Average Latency"]), places=3)
-        self.assertAlmostEqual(total, seconds(clients[1]), delta=(0.5 if SANITIZED else 0.05) * total)
+        self.assertGreater(seconds(clients[1]), 0.95 * total)
+        if not SANITIZED:
+            self.assertLess(seconds(clients[1]), 1.05 * total)
         self.assertLessEqual(total, seconds(clients[1]))
 
     def test_rejects_what_the_queue_cannot_hold(self):
