@@ -227,6 +227,7 @@ void runtime::make_runnable_last(thread& t, fiber* f) noexcept {
 }
 
 void runtime::add_timer(thread& t, timer_entry& entry, std::int64_t when) noexcept {
+  when = std::max<std::int64_t>(when, 0);  // the beginning of time is past enough, and leaves room for differences
   if (explorer* e = t.explores.get()) [[unlikely]] {
     e->timers.add(entry, when);
     return;
