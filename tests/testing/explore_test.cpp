@@ -181,7 +181,8 @@ TEST(Explore, FailsByAFiberLeftBehind) {
 TEST(Explore, FailsByATimerLeftBehind) {
   EXPECT_THAT(failure_of([] {
                 // Kept by nobody, a channel of after() ends; this one is kept for ever.
-                new gofer::receiver<std::chrono::steady_clock::time_point>(gofer::after(1s));
+                static auto& kept = *new std::vector<gofer::receiver<std::chrono::steady_clock::time_point>>;
+                kept.push_back(gofer::after(1s));
               }).what(),
               HasSubstr("left a timer behind"));
 }
