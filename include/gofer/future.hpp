@@ -55,20 +55,20 @@ class outcome {
 
   bool ready() const {
     const std::scoped_lock hold(lock_);
-    return value_.has_value() || error_ != nullptr;
+    return settled();
   }
 
   void wait() {
     std::unique_lock hold(lock_);
-    changed_.wait(hold, [&] { return value_.has_value() || error_ != nullptr; });
+    changed_.wait(hold, [&] { return settled(); });
   }
   bool wait(const std::stop_token& stop) {
     std::unique_lock hold(lock_);
-    return changed_.wait(hold, stop, [&] { return value_.has_value() || error_ != nullptr; });
+    return changed_.wait(hold, stop, [&] { return settled(); });
   }
   bool wait_until(sched::time_point deadline) {
     std::unique_lock hold(lock_);
-    return changed_.wait_until(hold, deadline, [&] { return value_.has_value() || error_ != nullptr; });
+    return changed_.wait_until(hold, deadline, [&] { return settled(); });
   }
 
   /// After a wait, once.
@@ -88,6 +88,8 @@ class outcome {
     store();
     changed_.notify_all();
   }
+
+  bool settled() const noexcept { return value_.has_value() || error_ != nullptr; }
 
   mutable mutex lock_;
   condition_variable changed_;

@@ -75,9 +75,7 @@ class connection {
   std::string local_address() const;
 
  private:
-  friend class listener;
   friend struct connection_access;
-  friend connection dial_until(std::string_view address, sched::time_point deadline);
   using handle = std::unique_ptr<socket, close_socket>;
   explicit connection(handle s) noexcept : socket_(std::move(s)) {}
   void limit_reads(sched::time_point at) noexcept;

@@ -195,9 +195,9 @@ std::size_t choose(std::span<select_case_base* const> cases) {
 
   const sched::wait_limit limit{.deadline = deadline};
   sched::waiter self("select", nullptr, limit, sched::wakers::several_queues);
+  // Before others know of `self`, because these may throw:
   scratch<std::optional<channel_node>> nodes(cases.size());
-  scratch<std::optional<std::stop_callback<stop_waiter>>> stops(
-      cases.size());  // before others know of `self`: may throw
+  scratch<std::optional<std::stop_callback<stop_waiter>>> stops(cases.size());
   for (std::size_t i = 0; i < cases.size(); ++i) {
     if (!on_channel(*cases[i])) continue;
     const auto outcome = static_cast<std::uint32_t>(sched::waiter::first_case + i);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "http/characters.hpp"
+
 namespace gofer::http {
 namespace {
 
@@ -39,9 +41,7 @@ refusal head_check::look(std::string_view head) noexcept {
 
 inline refusal head_check::look_at(char c) noexcept {
   const auto byte = static_cast<unsigned char>(c);
-  if ((byte < ' ' && c != '\t') || byte == 0x7f) {
-    return {.status = 400, .why = "the request's head has a control byte"};
-  }
+  if (is_control(c)) return {.status = 400, .why = "the request's head has a control byte"};
   return first_line_ && (byte > 0x7f || c == '\t') ? bad_line : refusal{};
 }
 

@@ -9,6 +9,7 @@
 #include <gofer/http.hpp>
 
 #include "arch/splitmix.hpp"
+#include "http/characters.hpp"
 #include "http/fields.hpp"
 #include "http/session.hpp"
 
@@ -20,10 +21,6 @@ const std::string nothing;
 const std::string& find(const field_list& fields, std::string_view name) noexcept {
   const auto found = std::ranges::find(fields, name, [](const auto& f) { return std::string_view(f.first); });
   return found == fields.end() ? nothing : found->second;
-}
-
-bool is_letter_or_digit(char c) noexcept {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
 /// 16 digits; nobody else's by chance, but not a secret.

@@ -8,6 +8,8 @@
 #include <gofer/http.hpp>
 #include <gofer/time.hpp>
 
+#include "http/status.hpp"
+
 namespace gofer::http {
 namespace {
 
@@ -42,11 +44,6 @@ std::string timestamp() {
   char fraction[8];
   std::snprintf(fraction, sizeof(fraction), ".%03dZ", static_cast<int>(milliseconds % 1000));
   return std::string(date, length) + fraction;
-}
-
-void answer_busy(response& r, const char* why) {
-  r.reset();
-  r.status(503).header("Retry-After", "1").write(why);
 }
 
 }  // namespace
@@ -103,7 +100,9 @@ handler within(std::chrono::nanoseconds limit, handler h) {
       const narrowed_token narrowed(q, of_handler.get_token());
       h(q, r);
     }
-    if (*late && !r.streaming()) answer_busy(r, "this took too long\n");
+    if (!*late || r.streaming()) return;
+    r.reset();
+    answer_busy(r, "this took too long\n");
   };
 }
 
@@ -117,6 +116,7 @@ handler at_most(std::size_t count, handler h) {
     if (running->fetch_add(1) < count) {
       h(q, r);
     } else {
+      r.reset();
       answer_busy(r, "too many such requests at once\n");
     }
   };

@@ -8,6 +8,7 @@
 #include <limits>
 #include <utility>
 
+#include "http/characters.hpp"
 #include "http/target.hpp"
 
 namespace gofer::http {
@@ -27,8 +28,8 @@ bool is_chunk_head(std::string_view line) noexcept {
   if (!extensions.empty() && extensions[0] != ';') return false;
   bool quoted = false;
   for (std::size_t i = 0; i < extensions.size(); ++i) {
-    const auto c = static_cast<unsigned char>(extensions[i]);
-    if ((c < ' ' && c != '\t') || c == 0x7f) return false;
+    const char c = extensions[i];
+    if (is_control(c)) return false;
     if (c == '"') quoted = !quoted;
     if (c == '\\' && quoted && ++i == extensions.size()) return false;
   }

@@ -124,7 +124,7 @@ void session::turn_away() noexcept {
   try {
     keep_alive_ = false;
     response r(*this);
-    r.status(503).header("Retry-After", "1").write("too many connections\n");
+    answer_busy(r, "too many connections\n");
     send(r);
     linger();
   } catch (const std::exception& e) {
@@ -224,8 +224,7 @@ void session::call(const handler& h, response& r) {
       done = core_.workers->submit([&] { h(request_, r); });
     } catch (const queue_full&) {
       core_.counted.local([](server_core::counters& c) { ++c.overloaded; });
-      r.status(503).header("Retry-After", "1").write("overloaded, try again later\n");
-      return;
+      return answer_busy(r, "overloaded, try again later\n");
     }
     done.get();
   });

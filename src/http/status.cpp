@@ -13,4 +13,6 @@ std::string_view reason_phrase(int status) noexcept {
   return {phrase.data(), phrase.size()};
 }
 
+void answer_busy(response& r, std::string_view why) { r.status(503).header("Retry-After", "1").write(why); }
+
 }  // namespace gofer::http

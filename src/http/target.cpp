@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <charconv>
 
+#include "http/characters.hpp"
+#include "http/fields.hpp"
+
 namespace gofer::http {
 namespace {
 
@@ -60,18 +63,14 @@ bool parse_path(std::string_view rest, std::vector<std::string>& segments) {
 bool skip_scheme(std::string_view& text) {
   const auto end = text.find("://");
   if (end == std::string_view::npos) return false;
-  std::string scheme(text.substr(0, end));
-  for (char& c : scheme) c = static_cast<char>(c | 0x20);
+  const std::string_view scheme = text.substr(0, end);
   text.remove_prefix(end + 3);
-  return scheme == "http" || scheme == "https";
+  return same_name(scheme, "http") || same_name(scheme, "https");
 }
 
-constexpr std::string_view letters_and_digits = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-
 bool all_of(std::string_view text, std::string_view others) {
-  return std::ranges::all_of(text, [&](char c) {
-    return letters_and_digits.find(c) != std::string_view::npos || others.find(c) != std::string_view::npos;
-  });
+  return std::ranges::all_of(text,
+                             [&](char c) { return is_letter_or_digit(c) || others.find(c) != std::string_view::npos; });
 }
 
 }  // namespace

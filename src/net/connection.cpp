@@ -62,7 +62,7 @@ std::string connection::local_address() const { return socket_ == nullptr ? "" :
 
 connection dial_until(std::string_view address, sched::time_point deadline) {
   try {
-    return connection(connection::handle(current_network().dial(address, deadline).release()));
+    return connection_access::make(current_network().dial(address, deadline));
   } catch (const std::system_error& e) {
     raise(e.code(), "cannot connect to", std::string(address));
   }

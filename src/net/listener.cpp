@@ -19,7 +19,7 @@ connection listener::accept_one(bool wait) {
   std::unique_ptr<socket> accepted;
   if (acceptor_ != nullptr) accepted = acceptor_->accept(wait, error);
   if (error) throw std::system_error(error, "cannot accept on " + address());
-  return accepted == nullptr ? connection() : connection(connection::handle(accepted.release()));
+  return accepted == nullptr ? connection() : connection_access::make(std::move(accepted));
 }
 
 connection listener::accept() { return accept_one(true); }

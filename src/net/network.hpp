@@ -32,7 +32,7 @@ class socket {
   virtual std::string local_address() = 0;
 };
 
-/// For what puts itself between a connection and its network.
+/// For networks, and for what puts itself between a connection and its network.
 struct connection_access {
   static connection make(std::unique_ptr<socket> s) noexcept { return connection(connection::handle(s.release())); }
 };

@@ -28,20 +28,20 @@ class CpuQuota : public testing::Test {
 TEST_F(CpuQuota, IsNoneWithoutControlGroups) { EXPECT_EQ(quota(), std::nullopt); }
 
 TEST_F(CpuQuota, IsNoneWhenTheMaximumIsMax) {
-  put("/proc/self/cgroup", "0::/work\n");
-  put("/sys/fs/cgroup/work/cpu.max", "max 100000\n");
+  put("/proc/self/cgroup", "0::/jobs\n");
+  put("/sys/fs/cgroup/jobs/cpu.max", "max 100000\n");
   EXPECT_EQ(quota(), std::nullopt);
 }
 
 TEST_F(CpuQuota, IsRoundedUp) {
-  put("/proc/self/cgroup", "0::/work\n");
-  put("/sys/fs/cgroup/work/cpu.max", "150000 100000\n");
+  put("/proc/self/cgroup", "0::/jobs\n");
+  put("/sys/fs/cgroup/jobs/cpu.max", "150000 100000\n");
   EXPECT_EQ(quota(), 2U);
 }
 
 TEST_F(CpuQuota, IsTheTightestOnTheWayToTheRoot) {
-  put("/proc/self/cgroup", "0::/slice/work\n");
-  put("/sys/fs/cgroup/slice/work/cpu.max", "800000 100000\n");
+  put("/proc/self/cgroup", "0::/slice/jobs\n");
+  put("/sys/fs/cgroup/slice/jobs/cpu.max", "800000 100000\n");
   put("/sys/fs/cgroup/slice/cpu.max", "300000 100000\n");
   EXPECT_EQ(quota(), 3U);
 }
@@ -53,16 +53,16 @@ TEST_F(CpuQuota, OfAContainerIsAtTheRoot) {
 }
 
 TEST_F(CpuQuota, OfTheFirstVersionIsReadToo) {
-  put("/proc/self/cgroup", "5:memory:/work\n4:cpu,cpuacct:/work\n");
-  put("/sys/fs/cgroup/cpu/work/cpu.cfs_quota_us", "400000\n");
-  put("/sys/fs/cgroup/cpu/work/cpu.cfs_period_us", "100000\n");
+  put("/proc/self/cgroup", "5:memory:/jobs\n4:cpu,cpuacct:/jobs\n");
+  put("/sys/fs/cgroup/cpu/jobs/cpu.cfs_quota_us", "400000\n");
+  put("/sys/fs/cgroup/cpu/jobs/cpu.cfs_period_us", "100000\n");
   EXPECT_EQ(quota(), 4U);
 }
 
 TEST_F(CpuQuota, OfTheFirstVersionIsNoneWhenNegative) {
-  put("/proc/self/cgroup", "4:cpu,cpuacct:/work\n");
-  put("/sys/fs/cgroup/cpu/work/cpu.cfs_quota_us", "-1\n");
-  put("/sys/fs/cgroup/cpu/work/cpu.cfs_period_us", "100000\n");
+  put("/proc/self/cgroup", "4:cpu,cpuacct:/jobs\n");
+  put("/sys/fs/cgroup/cpu/jobs/cpu.cfs_quota_us", "-1\n");
+  put("/sys/fs/cgroup/cpu/jobs/cpu.cfs_period_us", "100000\n");
   EXPECT_EQ(quota(), std::nullopt);
 }
 
