@@ -2,11 +2,10 @@
 
 #include <exception>
 #include <optional>
+#include <utility>
 
 #include <gofer/gofer.hpp>
 #include <gofer/http_client.hpp>
-
-#include "progress_bar.hpp"
 
 namespace web {
 namespace {
@@ -22,11 +21,13 @@ struct answer {
   std::string failure;
 };
 
-answer ask(gofer::http::client& client, const std::string& address, std::size_t id) {
+answer ask(gofer::http::client& client, const std::string& address, std::size_t id, std::stop_token stop) {
   answer a;
   try {
     const auto begin = steady_clock::now();
-    a.status = client.get("http://" + address + "/api/resource/" + std::to_string(id)).status();
+    a.status =
+        client.send({.url = "http://" + address + "/api/resource/" + std::to_string(id), .stop = std::move(stop)})
+            .status();
     a.latency = steady_clock::now() - begin;
   } catch (const std::exception& e) {
     a.failure = e.what();
@@ -36,14 +37,14 @@ answer ask(gofer::http::client& client, const std::string& address, std::size_t 
 
 }  // namespace
 
-load_report run_load(const std::string& address, std::size_t requests, std::stop_token stop) {
+load_report run_load(const std::string& address, std::size_t requests, std::stop_token stop,
+                     const std::function<void(const load_report&)>& tell) {
   load_report report;
   gofer::http::client client({.connect_timeout = patience, .timeout = patience});
   gofer::chan<answer> answers(requests);
   for (std::size_t id = 1; id <= requests; ++id) {
-    gofer::go([=]() mutable { answers.send(ask(client, address, id)); });
+    gofer::go([=]() mutable { answers.send(ask(client, address, id, stop)); });
   }
-  progress_bar bar(requests);
   for (report.sent = requests; report.answered < requests;) {
     std::optional<answer> a;
     if (answers.receive(a, stop) != gofer::chan_status::ok) break;
@@ -60,7 +61,7 @@ load_report run_load(const std::string& address, std::size_t requests, std::stop
       report.latency += a->latency;
       if (a->status == 500) ++report.errors;
     }
-    bar.show(report.answered);
+    tell(report);
   }
   return report;
 }

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <stop_token>
 #include <string>
 
@@ -19,8 +20,12 @@ struct load_report {
   std::size_t accepted() const noexcept { return answered - rejected; }
 };
 
+/// Requests at once; each is a fiber and a connection.
+inline constexpr std::size_t most_at_once = 100'000;
+
 /// The guide's load: as many fibers as requests, each asks for one resource over a connection of its own,
-/// /api/resource/1 and on. Shows a progress bar. Ends early when a stop is requested.
-load_report run_load(const std::string& address, std::size_t requests, std::stop_token stop);
+/// /api/resource/1 and on. Tells how it goes after every answer. Ends early when a stop is requested.
+load_report run_load(const std::string& address, std::size_t requests, std::stop_token stop,
+                     const std::function<void(const load_report&)>& tell);
 
 }  // namespace web

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -14,19 +15,22 @@
 #include <gofer/gofer.hpp>
 #include <gofer/http.hpp>
 
+#include "access.hpp"
+#include "dashboard.hpp"
 #include "load.hpp"
 #include "measure.hpp"
-#include "observability.hpp"
+#include "metrics.hpp"
+#include "progress_bar.hpp"
 #include "resource_service.hpp"
 
 namespace {
 
 constexpr int wrong_use = 2;
-constexpr std::size_t most_at_once = 100'000;  // requests of the load that is played, each a fiber and a connection
 
 struct options {
   gofer::http::server_options server;
   std::size_t workers = 5;
+  std::size_t max_workers = 0;  // 0: as many as `workers`
   std::size_t queue = 100;
   std::size_t requests = 100;
   double grace = 10;
@@ -42,8 +46,8 @@ struct options {
 std::optional<int> parse(int argc, char** argv, options& o) {
   CLI::App app(
       "A concurrent web server: GET /api/resource/{id} goes through a bounded pool of workers, /stats tells what\n"
-      "they did, /healthz says that the server is there, /metrics is for Prometheus, /debug/fibers shows what every\n"
-      "fiber is doing. At first it plays a load against itself.");
+      "they did, /healthz says that the server is there. For operators there are a dashboard at /debug/, /metrics for\n"
+      "Prometheus, and /debug/fibers, what every fiber is doing. At first it plays a load against itself.");
   app.name("gofer-web");
   app.add_option("--address", o.server.address, "Where to listen; port 0 takes a free one")->capture_default_str();
   app.add_flag("--reuse-port", o.server.reuse_port,
@@ -51,6 +55,9 @@ std::optional<int> parse(int argc, char** argv, options& o) {
   app.add_option("--workers", o.workers, "Resources that are worked on at once")
       ->capture_default_str()
       ->check(CLI::Range(1, 100'000));
+  app.add_option("--max-workers", o.max_workers, "Let the pool grow up to so many while requests wait; 0: it does not")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 100'000));
   app.add_option("--queue", o.queue, "Requests that may wait for a worker; more are answered with 503")
       ->capture_default_str()
       ->check(CLI::Range(1, 10'000'000));
@@ -73,8 +80,9 @@ std::optional<int> parse(int argc, char** argv, options& o) {
   certificate->needs(key);
   key->needs(certificate);
   app.add_flag("--log", o.log, "Write a line of JSON to stderr for every answer");
-  app.add_option("--debug-token", o.debug_token,
-                 "Lets other machines see /metrics and /debug/fibers, with \"Authorization: Bearer TOKEN\"")
+  app.add_option(
+         "--debug-token", o.debug_token,
+         "Lets other machines see /metrics and /debug/, with \"Authorization: Bearer TOKEN\", or it as the password")
       ->envname("GOFER_WEB_DEBUG_TOKEN");
   const auto* load =
       app.add_option("--load", o.measured.url,
@@ -88,8 +96,12 @@ std::optional<int> parse(int argc, char** argv, options& o) {
   try {
     app.parse(argc, argv);
     if (*load && *requests) o.measured.requests = o.requests;
-    if (!*load && o.requests > most_at_once) {
-      throw CLI::ValidationError("--requests", fmt::format("without --load at most {} are possible", most_at_once));
+    if (!*load && o.requests > web::most_at_once) {
+      throw CLI::ValidationError("--requests",
+                                 fmt::format("without --load at most {} are possible", web::most_at_once));
+    }
+    if (o.max_workers != 0 && o.max_workers < o.workers) {
+      throw CLI::ValidationError("--max-workers", fmt::format("fewer than the {} of --workers", o.workers));
     }
     if (*certificate) {
       o.server.tls = o.tls;
@@ -108,7 +120,11 @@ void play_load(const std::string& address, const options& o, std::stop_token sto
                const web::resource_service& service) {
   fmt::print("Playing the load: {} requests from {} fibers\n", o.requests, o.requests);
   std::fflush(stdout);
-  const web::load_report seen = web::run_load(address, o.requests, std::move(stop));
+  const web::load_report seen = [&] {
+    web::progress_bar bar(o.requests);
+    return web::run_load(address, o.requests, std::move(stop),
+                         [&](const web::load_report& so_far) { bar.show(so_far.answered); });
+  }();
   web::print(service.stats());
   fmt::print(
       "Clients saw: {} answers, {} errors, total latency {}, average {}\n", seen.answered, seen.errors,
@@ -135,13 +151,18 @@ void reload_on_hangup(gofer::http::server& server, std::stop_token over) {
 
 int serve(const options& o) {
   auto signals = gofer::notify_signals({SIGINT, SIGTERM});
-  web::resource_service service(o.workers, o.queue);
+  web::resource_service service(o.workers, std::max(o.workers, o.max_workers), o.queue);
   gofer::http::server server(o.server);
   service.add_to(server);
-  web::observability seen(server, service, o.debug_token);
-  seen.add_to_server();
+  web::measurements measured;
+  server.use(measured.measure());
   if (o.log) server.use(gofer::http::access_log());
+  const web::access operators(o.debug_token);
+  web::add_metrics(server, operators, service, measured);
+  web::dashboard dashboard(server, service, measured, !o.server.tls);
+  dashboard.add_to_server(operators);
   server.start();
+  dashboard.start();
   std::stop_source over;
   gofer::wait_group reloading;
   if (o.server.tls) reloading.go([&] { reload_on_hangup(server, over.get_token()); });

@@ -1,21 +1,20 @@
 #include "resource_service.hpp"
 
-#include <charconv>
 #include <chrono>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+
+#include "json.hpp"
 
 namespace web {
 namespace {
 
 using namespace std::chrono_literals;
-using json = nlohmann::ordered_json;
 using std::chrono::steady_clock;
 
 struct outcome {
-  std::size_t worker;
-  bool failed;
+  std::size_t worker = 0;
+  bool failed = false;
 };
 
 /// Takes its time without occupying a thread; every tenth id fails.
@@ -24,24 +23,12 @@ outcome work(std::uint64_t id) {
   return {.worker = gofer::this_worker::number(), .failed = id % 10 == 0};
 }
 
-std::optional<std::uint64_t> parse_id(const std::string& text) {
-  std::uint64_t id = 0;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, id);
-  return error == std::errc() && stop == end ? std::optional(id) : std::nullopt;
-}
-
-double milliseconds(std::chrono::nanoseconds d) { return static_cast<double>(d.count()) / 1e6; }
-
-void answer(gofer::http::response& r, int status, const json& body) {
-  r.status(status).header("Content-Type", "application/json").write(body.dump()).write("\n");
-}
-
 }  // namespace
 
-resource_service::resource_service(std::size_t workers, std::size_t queue_capacity)
+resource_service::resource_service(std::size_t workers, std::size_t max_workers, std::size_t queue_capacity)
     : pool_({.name = "resource",
              .min_workers = workers,
+             .max_workers = max_workers,
              .queue_capacity = queue_capacity,
              .when_full = gofer::overflow::reject}) {}
 
@@ -53,23 +40,26 @@ void resource_service::add_to(gofer::http::server& server) {
 
 void resource_service::answer_resource(gofer::http::request& q, gofer::http::response& r) {
   const auto arrived = steady_clock::now();
-  const auto id = parse_id(q.path_value("id"));
+  const auto id = parse_number(q.path_value("id"));
   if (!id) {
-    answer(r, 400, {{"status", 400}, {"error", "the id has to be a number, not \"" + q.path_value("id") + "\""}});
+    answer_json(r, 400, {{"status", 400}, {"error", "the id has to be a number, not \"" + q.path_value("id") + "\""}});
     return;
   }
   gofer::future<outcome> pending;
   try {
-    pending = pool_.submit([id = *id] { return work(id); });
+    pending = pool_.submit([id = *id, token = q.token()] {
+      return token.stop_requested() ? outcome{} : work(id);  // nobody waits for it any more
+    });
   } catch (const gofer::queue_full&) {
     counted_.local([](statistics& s) { ++s.rejected; });
     r.header("Retry-After", "1");
-    answer(r, 503, {{"id", *id}, {"status", 503}, {"error", "all workers are busy and the queue is full"}});
+    answer_json(r, 503, {{"id", *id}, {"status", 503}, {"error", "all workers are busy and the queue is full"}});
     return;
   }
   counted_.local([](statistics& s) { ++s.requests; });
   if (!pending.wait(q.token())) {  // the client is gone, or must not be waited for any longer
-    answer(r, 503, {{"id", *id}, {"status", 503}, {"error", "the server or its client is going away"}});
+    counted_.local([](statistics& s) { ++s.abandoned; });
+    answer_json(r, 503, {{"id", *id}, {"status", 503}, {"error", "the server or its client is going away"}});
     return;
   }
   const outcome done = pending.get();
@@ -82,19 +72,10 @@ void resource_service::answer_resource(gofer::http::request& q, gofer::http::res
   const int status = done.failed ? 500 : 200;
   json body{{"id", *id}, {"status", status}, {"worker", done.worker}, {"latency_ms", milliseconds(latency)}};
   if (done.failed) body["error"] = "internal server error";
-  answer(r, status, body);
+  answer_json(r, status, body);
 }
 
-void resource_service::answer_stats(gofer::http::response& r) const {
-  const statistics s = stats();
-  answer(r, 200,
-         {{"requests", s.requests},
-          {"active", s.active()},
-          {"errors", s.errors},
-          {"rejected", s.rejected},
-          {"total_latency_ms", milliseconds(s.latency)},
-          {"average_latency_ms", milliseconds(s.average_latency())}});
-}
+void resource_service::answer_stats(gofer::http::response& r) const { answer_json(r, 200, to_json(stats())); }
 
 statistics resource_service::stats() const {
   return counted_.fold(statistics{}, [](const statistics& a, const statistics& b) { return a + b; });

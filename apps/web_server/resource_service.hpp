@@ -12,7 +12,8 @@ namespace web {
 /// The guide's work: requests for resources go through a bounded pool of workers, and are counted.
 class resource_service {
  public:
-  resource_service(std::size_t workers, std::size_t queue_capacity);
+  /// As many workers as the queue needs, from the one number to the other.
+  resource_service(std::size_t workers, std::size_t max_workers, std::size_t queue_capacity);
 
   /// GET /api/resource/{id}, /stats and /healthz.
   void add_to(gofer::http::server& server);

@@ -10,6 +10,7 @@ statistics operator+(const statistics& a, const statistics& b) {
   return {.requests = a.requests + b.requests,
           .answered = a.answered + b.answered,
           .errors = a.errors + b.errors,
+          .abandoned = a.abandoned + b.abandoned,
           .rejected = a.rejected + b.rejected,
           .latency = a.latency + b.latency};
 }
@@ -29,6 +30,7 @@ void print(const statistics& s) {
   fmt::print("Errors: {}\n", s.errors);
   fmt::print("Total Latency: {}\n", to_text(s.latency));
   fmt::print("Average Latency: {}\n", to_text(s.average_latency()));
+  if (s.abandoned != 0) fmt::print("Abandoned: {} (the client or the server went away first)\n", s.abandoned);
   if (s.rejected != 0) fmt::print("Rejected: {} (the queue was full)\n", s.rejected);
   std::fflush(stdout);
 }

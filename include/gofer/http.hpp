@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -27,6 +28,18 @@ class server_core;
 /// Names with values, in order.
 using field_list = std::vector<std::pair<std::string, std::string>>;
 
+/// What is left of a request's body cannot be had: it is too large, comes too slowly or is framed wrongly. A handler
+/// had better let it pass: the client is answered with its status.
+class bad_body : public std::runtime_error {
+ public:
+  bad_body(int status, const char* why) : std::runtime_error(why), status_(status) {}
+  /// 400, 408 or 413.
+  int status() const noexcept { return status_; }
+
+ private:
+  int status_;
+};
+
 /// What a client asks. Looking up what is not there gives an empty string.
 class request {
  public:
@@ -42,8 +55,14 @@ class request {
   /// The first field of that name, whatever its case.
   const std::string& header(std::string_view name) const noexcept;
   const field_list& headers() const noexcept { return fields_; }
-  /// All of it, chunks put together.
+  /// All of it, chunks put together; where the route streams bodies only the part that was read last.
   const std::string& body() const noexcept { return body_; }
+  /// The next part of the body, empty at its end. A handler whose route streams bodies begins when the head has come,
+  /// and blocks here until more comes: what it does not read the client cannot send. For any other all of the body is
+  /// one part. Valid until the next call. Throws bad_body, std::system_error when the client is gone.
+  std::string_view read_body();
+  /// The pattern of the route that answers, "GET /api/resource/{id}"; empty if there is none.
+  const std::string& pattern() const noexcept { return pattern_; }
   const std::string& remote_address() const noexcept { return remote_address_; }
   /// For logs: what the client calls this request in X-Request-Id, if that is a word of up to 64 letters, digits, "-",
   /// "_" and "."; else a random one, made by the first call.
@@ -62,7 +81,9 @@ class request {
   std::string method_;
   std::string target_;
   std::string path_;
+  std::string pattern_;
   std::string body_;
+  bool body_read_ = false;  // given by read_body
   std::string remote_address_;
   field_list fields_;
   field_list query_;
@@ -93,7 +114,8 @@ class response {
   /// The head has been sent: nothing can be changed any more.
   bool streaming() const noexcept { return streaming_; }
 
-  /// Forgets all that was said so far. Throws std::logic_error once the head has been sent.
+  /// Forgets all that the handler has said so far; fields that middleware has set stay. Throws std::logic_error once
+  /// the head has been sent.
   void reset();
 
   /// Sets a field, in place of one of that name. What frames the message (Content-Length, Transfer-Encoding,
@@ -117,6 +139,7 @@ class response {
   int status_ = 200;
   std::size_t size_ = 0;
   bool streaming_ = false;
+  std::size_t fields_around_ = 0;  // set by middleware before the handler was called
   field_list fields_;
   std::string body_;
 };
@@ -128,6 +151,8 @@ class response {
 ///       gofer::ticker t(1s);
 ///       while (gofer::select(gofer::on_receive(t.ticks()), gofer::on_stop(q.token())) == 0) events.send(status());
 ///     });
+///
+/// One that never ends holds up a shutdown for all of its grace, unless it also ends at server::shutdown_token.
 class event_stream {
  public:
   /// Sends the head. Throws std::logic_error if that has been done.
@@ -166,6 +191,15 @@ handler within(std::chrono::nanoseconds limit, handler h);
 
 /// A handler that runs at most so many times at once; beyond that 503 is answered immediately.
 handler at_most(std::size_t count, handler h);
+
+struct route_options {
+  /// Handlers begin when the head of a request has come, and read the body by request::read_body: what is uploaded need
+  /// not fit into memory. The server's read_timeout is for each part. A connection whose body was not read to its end,
+  /// or not before the answer's head was sent, is closed after the answer.
+  bool stream_body = false;
+  /// Instead of the server's.
+  std::optional<std::size_t> max_body_bytes = {};
+};
 
 /// A certificate with the chain behind it, and its key; PEM.
 struct tls_files {
@@ -225,7 +259,7 @@ class server {
 
   /// To be called before `start`. Throws std::invalid_argument for a pattern that cannot be read, or that overlaps with
   /// another without being more or less specific.
-  void handle(std::string_view pattern, handler h);
+  void handle(std::string_view pattern, handler h, route_options options = {});
 
   /// To be called before `start`. The first one is the outermost.
   void use(middleware m);
@@ -248,6 +282,9 @@ class server {
   bool shutdown(std::chrono::duration<Rep, Period> grace) {
     return shutdown_within(std::chrono::ceil<std::chrono::nanoseconds>(grace));
   }
+
+  /// Requested to stop when a shutdown begins: for answers that go on for ever.
+  std::stop_token shutdown_token() const noexcept;
 
   /// Where it listens, with the real port; the address of the options before `start`.
   std::string address() const;

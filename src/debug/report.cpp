@@ -32,10 +32,6 @@ std::string in_words(std::chrono::milliseconds d) {
   return text;
 }
 
-std::string short_place(const place& where) {
-  return where.file.substr(where.file.rfind('/') + 1) + ":" + std::to_string(where.line);
-}
-
 }  // namespace
 
 std::string title(const char* what, std::uint64_t id, std::string_view name) {
@@ -64,19 +60,10 @@ void report::flush() noexcept {
   text_.clear();
 }
 
-const std::vector<place>& report::places(const void* address, bool after_call) {
-  auto [at, is_new] = resolved_.try_emplace(address);
-  if (is_new) at->second = resolve(address, after_call);
-  return at->second;
-}
-
 std::string report::first_place(std::span<const void* const> frames) {
   for (const void* address : frames) {
-    const std::vector<place>& here = places(address, true);
-    if (is_beginning(here.back())) break;
-    for (const place& where : here) {
-      if (where.line != 0 && !is_library(where)) return short_place(where);
-    }
+    if (is_beginning(places_.at(address, true).back())) break;
+    if (std::string found = places_.users_place(address); !found.empty()) return found;
   }
   return "";
 }
@@ -90,7 +77,7 @@ void report::stack(std::span<const void* const> frames, bool after_call) {
     repeated = 0;
   };
   for (const void* address : frames) {
-    const std::vector<place>& here = places(address, after_call || address != frames.front());
+    const std::vector<place>& here = places_.at(address, after_call || address != frames.front());
     if (is_beginning(here.back())) break;
     for (const place& where : here) {
       if (is_ours_inside(where)) continue;
@@ -125,11 +112,7 @@ void report::fiber(const sched::sighting& seen, const call_stack& frames) {
       break;
   }
   if (seen.started_at != nullptr) {
-    for (const place& where : places(seen.started_at, true)) {
-      if (where.line == 0 || is_library(where)) continue;
-      *this << ", started at " << short_place(where);
-      break;
-    }
+    if (const std::string at = places_.users_place(seen.started_at); !at.empty()) *this << ", started at " << at;
   }
   *this << "\n";
   if (seen.object != nullptr) {

@@ -3,8 +3,6 @@
 #include <functional>
 #include <string>
 #include <thread>
-#include <unordered_map>
-#include <vector>
 
 #include <gofer/go.hpp>
 
@@ -52,11 +50,10 @@ class report {
  private:
   void fiber(const sched::sighting& seen, const call_stack& frames);
   void thread(const sched::sighting& seen);
-  const std::vector<place>& places(const void* address, bool after_call);
 
   int descriptor_;
   std::string text_;
-  std::unordered_map<const void*, std::vector<place>> resolved_;
+  place_cache places_;
 };
 
 }  // namespace gofer::debug

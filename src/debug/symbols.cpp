@@ -166,4 +166,21 @@ bool is_library(const place& where) noexcept {
   return where.file.starts_with("include/gofer/") || where.file.find("/include/gofer/") != std::string::npos;
 }
 
+const std::vector<place>& place_cache::at(const void* address, bool after_call) {
+  auto [at, is_new] = resolved_.try_emplace(address);
+  if (is_new) at->second = resolve(address, after_call);
+  return at->second;
+}
+
+std::string place_cache::users_place(const void* address) {
+  for (const place& where : at(address, true)) {
+    if (where.line != 0 && !is_library(where)) return short_place(where);
+  }
+  return "";
+}
+
+std::string short_place(const place& where) {
+  return where.file.substr(where.file.rfind('/') + 1) + ":" + std::to_string(where.line);
+}
+
 }  // namespace gofer::debug

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace gofer::debug {
@@ -18,5 +19,19 @@ std::vector<place> resolve(const void* address, bool after_call);
 
 /// True if the function is one of ours or of the standard library, which people rather do not see.
 bool is_library(const place& where) noexcept;
+
+/// Resolves every address once.
+class place_cache {
+ public:
+  const std::vector<place>& at(const void* address, bool after_call);
+  /// "source.cpp:12", of the innermost place there that is not a library's; else "".
+  std::string users_place(const void* address);
+
+ private:
+  std::unordered_map<const void*, std::vector<place>> resolved_;
+};
+
+/// "source.cpp:12"
+std::string short_place(const place& where);
 
 }  // namespace gofer::debug

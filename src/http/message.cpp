@@ -50,6 +50,11 @@ const std::string& request::id() const {
   return id_;
 }
 
+std::string_view request::read_body() {
+  if (session_.to != nullptr && session_.to->streams_body()) return session_.to->read_body();
+  return std::exchange(body_read_, true) ? std::string_view() : std::string_view(body_);
+}
+
 std::stop_token request::token() const noexcept {
   if (narrowed_.stop_possible()) return narrowed_;
   return session_.to == nullptr ? std::stop_token() : session_.to->watched_token();
@@ -63,7 +68,7 @@ void response::reset() {
   check_head_unsent("reset");
   status_ = 200;
   size_ = 0;
-  fields_.clear();
+  fields_.resize(fields_around_);
   body_.clear();
 }
 

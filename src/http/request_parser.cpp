@@ -18,6 +18,7 @@ using boost::beast::http::error;
 
 constexpr std::size_t most_fields = 100;
 
+constexpr refusal too_large{.status = 413, .why = "the request's body is too large"};
 constexpr refusal wrong_chunk{.status = 400, .why = "a chunk of the request's body is wrong"};
 
 /// "5;name=value": a size, and extensions of which no quoted one is open at the end.
@@ -37,7 +38,6 @@ bool is_chunk_head(std::string_view line) noexcept {
 }
 
 refusal explain(const boost::beast::error_code& ec) {
-  if (ec == error::body_limit) return {.status = 413, .why = "the request's body is too large"};
   if (ec == error::bad_version) return {.status = 505, .why = "only HTTP/1.1 and HTTP/1.0 are spoken here"};
   if (ec == error::bad_transfer_encoding) return {.status = 400, .why = "the request's transfer coding is wrong"};
   if (ec == error::bad_content_length || ec == error::multiple_content_length) {
@@ -49,11 +49,13 @@ refusal explain(const boost::beast::error_code& ec) {
 
 }  // namespace
 
-request_parser::request_parser(request& into, std::size_t max_header_bytes, std::size_t max_body_bytes)
+request_parser::request_parser(request& into, std::size_t max_header_bytes)
     : request_(into), head_(max_header_bytes), most_surplus_(max_header_bytes) {
   base::header_limit(std::numeric_limits<std::uint32_t>::max());  // head_ sees to that
-  base::body_limit(max_body_bytes);
+  base::body_limit(boost::none);                                  // limit_body says later
+  into.pattern_.clear();
   into.body_.clear();
+  into.body_read_ = false;
   into.fields_.clear();
   into.query_.clear();
   into.id_.clear();
@@ -208,14 +210,30 @@ void request_parser::on_body_init_impl(const boost::optional<std::uint64_t>& len
   if (length) request_.body_.reserve(static_cast<std::size_t>(std::min(*length, most_on_trust)));
 }
 
-std::size_t request_parser::on_body_impl(string_view body, error_code& /*ec*/) {
-  request_.body_.append(body.data(), body.size());
-  return body.size();
+refusal request_parser::limit_body(std::size_t most) {
+  most_body_ = most;
+  return base::content_length().value_or(0) > most ? too_large : refusal{};
 }
 
-void request_parser::on_chunk_header_impl(std::uint64_t /*size*/, string_view extensions, error_code& ec) {
+/// False, and refused, if the body would get larger than is allowed.
+bool request_parser::check_body(std::uint64_t more, error_code& ec) {
+  const bool right = more <= most_body_ - std::min(body_, most_body_);
+  if (!right) refuse(too_large.status, too_large.why, ec);
+  return right;
+}
+
+std::size_t request_parser::take_body(string_view part, error_code& ec) {
+  if (!check_body(part.size(), ec)) return 0;
+  body_ += part.size();
+  request_.body_.append(part.data(), part.size());
+  return part.size();
+}
+
+std::size_t request_parser::on_body_impl(string_view body, error_code& ec) { return take_body(body, ec); }
+
+void request_parser::on_chunk_header_impl(std::uint64_t size, string_view extensions, error_code& ec) {
   in_chunk_head_ = false;
-  count_surplus(extensions.size(), ec);
+  if (check_body(size, ec)) count_surplus(extensions.size(), ec);
 }
 
 /// Bounds what comes with a body and is not of it.
@@ -224,10 +242,9 @@ void request_parser::count_surplus(std::size_t size, error_code& ec) {
   if (surplus_ > most_surplus_) refuse(400, "the extensions of chunks, or the trailers, are too large", ec);
 }
 
-std::size_t request_parser::on_chunk_body_impl(std::uint64_t left, string_view body, error_code& /*ec*/) {
-  request_.body_.append(body.data(), body.size());
+std::size_t request_parser::on_chunk_body_impl(std::uint64_t left, string_view body, error_code& ec) {
   in_chunk_head_ = after_chunk_ = left == body.size();
-  return body.size();
+  return take_body(body, ec);
 }
 
 void request_parser::on_finish_impl(error_code& /*ec*/) {}

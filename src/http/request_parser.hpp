@@ -20,11 +20,14 @@ class request_parser final : private boost::beast::http::basic_parser<true> {
   using base = boost::beast::http::basic_parser<true>;
 
  public:
-  request_parser(request& into, std::size_t max_header_bytes, std::size_t max_body_bytes);
+  request_parser(request& into, std::size_t max_header_bytes);
 
   /// Takes what it can of `bytes`; returns how many. The rest has to be given again, with more behind it. `why` is set
   /// when the request is refused.
   std::size_t take(std::string_view bytes, refusal& why);
+
+  /// To be called once there is a head, on which the limit may depend. Refuses a body that is announced to be larger.
+  refusal limit_body(std::size_t most);
 
   bool has_head() const { return base::is_header_done(); }
   bool complete() const { return base::is_done(); }
@@ -56,6 +59,8 @@ class request_parser final : private boost::beast::http::basic_parser<true> {
   chunk_head look_at_chunk_head(std::string_view bytes) const noexcept;
   void refuse(int status, const char* why, error_code& ec);
   void take_trailer(field f, std::size_t size, error_code& ec);
+  std::size_t take_body(string_view part, error_code& ec);
+  bool check_body(std::uint64_t more, error_code& ec);
   void count_surplus(std::size_t size, error_code& ec);
   void check_transfer_coding(error_code& ec);
   bool was_folded(string_view name, string_view value) const noexcept;
@@ -63,6 +68,8 @@ class request_parser final : private boost::beast::http::basic_parser<true> {
   request& request_;
   refusal refused_;
   head_check head_;
+  std::size_t most_body_ = 0;
+  std::size_t body_ = 0;  // bytes so far
   const std::size_t most_surplus_;
   std::size_t surplus_ = 0;
   bool in_chunk_head_ = false;  // the parser reads one next

@@ -115,8 +115,8 @@ std::unique_ptr<router::node>& router::next(node& from, const segment& s) {
   }
 }
 
-void router::add(std::string_view text, handler h) {
-  auto added = std::make_unique<route>(route{.what = parse_pattern(text), .run = std::move(h)});
+void router::add(std::string_view text, handler h, const route_options& options) {
+  auto added = std::make_unique<route>(route{.what = parse_pattern(text), .run = std::move(h), .options = options});
   for (const auto& other : routes_) {
     const relation r = combine(compare_methods(added->what.method, other->what.method),
                                compare_paths(added->what.segments, other->what.segments));
@@ -177,8 +177,7 @@ router::match router::find(const std::string& method, const std::vector<std::str
     for (const std::string& each : s.allowed) m.allowed += (m.allowed.empty() ? "" : ", ") + each;
     return m;
   }
-  m.found = &r->run;
-  m.pattern = r->what.text;
+  m.found = r;
   for (std::size_t i = 0; i < r->what.segments.size(); ++i) {
     const segment& part = r->what.segments[i];
     if (part.text.empty() || part.what == kind::literal) continue;

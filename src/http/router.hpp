@@ -36,21 +36,21 @@ pattern parse_pattern(std::string_view text);
 class router {
  public:
   /// Throws std::invalid_argument.
-  void add(std::string_view text, handler h);
+  void add(std::string_view text, handler h, const route_options& options);
 
+  struct route {
+    pattern what;
+    handler run;
+    route_options options;
+  };
   struct match {
-    const handler* found = nullptr;
-    std::string_view pattern;  // of what was found
+    const route* found = nullptr;
     field_list values;
     std::string allowed;  // if nothing was found: the methods that would have been, "GET, HEAD"; or empty
   };
   match find(const std::string& method, const std::vector<std::string>& segments) const;
 
  private:
-  struct route {
-    pattern what;
-    handler run;
-  };
   struct node {
     std::map<std::string, std::unique_ptr<node>, std::less<>> literals;
     std::unique_ptr<node> single;

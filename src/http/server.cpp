@@ -144,6 +144,7 @@ bool server_core::shut_down(std::chrono::nanoseconds grace) {
     sleep_for(std::min<std::chrono::nanoseconds>(grace, hand_over_time));
   }
   stopping_.store(true, std::memory_order_seq_cst);
+  shutdown_.request_stop();
   if (running) {
     try {  // what has connected already may have a request on its way
       while (net::connection c = listener_->try_accept()) take_on(std::move(c));
@@ -217,9 +218,9 @@ server::~server() {
   if (!sched::stopped()) core_->wait_for_sessions();  // after main no handler runs any more
 }
 
-void server::handle(std::string_view pattern, handler h) {
+void server::handle(std::string_view pattern, handler h, route_options options) {
   if (core_->started()) throw std::logic_error("http::server::handle: the server was started already");
-  core_->routes.add(pattern, std::move(h));
+  core_->routes.add(pattern, std::move(h), options);
 }
 
 void server::use(middleware m) {
@@ -237,6 +238,8 @@ void server::serve() {
 }
 
 bool server::shutdown_within(std::chrono::nanoseconds grace) { return core_->shut_down(grace); }
+
+std::stop_token server::shutdown_token() const noexcept { return core_->shutdown_token(); }
 
 std::string server::address() const { return core_->address(); }
 

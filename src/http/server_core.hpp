@@ -40,6 +40,8 @@ class server_core : public std::enable_shared_from_this<server_core> {
   /// No more requests are waited for.
   bool stopping() const noexcept { return stopping_.load(std::memory_order_seq_cst); }
 
+  std::stop_token shutdown_token() const noexcept { return shutdown_.get_token(); }
+
   const server_options options;
   // Not changed once started:
   router routes;
@@ -59,6 +61,7 @@ class server_core : public std::enable_shared_from_this<server_core> {
   std::optional<net::listener> listener_;
   std::string address_;
   std::atomic<bool> stopping_{false};
+  std::stop_source shutdown_;
 
   mutable mutex lock_;
   condition_variable changed_;

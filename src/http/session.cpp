@@ -16,6 +16,8 @@ constexpr std::size_t first_buffer = 4096;
 // reset could overtake the answer.
 constexpr std::chrono::seconds linger_time{1};
 constexpr std::size_t linger_bytes = std::size_t{1} << 20;
+/// The buffer grows up to this while bodies fill it.
+constexpr std::size_t largest_part = 65536;
 
 }  // namespace
 
@@ -46,14 +48,19 @@ std::stop_source session::cut_off() noexcept {
   return stop_;
 }
 
+/// Makes room behind what is in the buffer.
+void session::make_room() {
+  if (begin_ == end_) begin_ = end_ = 0;
+  const bool filled = std::exchange(filled_, false) && begin_ == end_ && buffer_.size() < largest_part;
+  if (end_ != buffer_.size() && !filled) return;
+  std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(begin_), buffer_.end(), buffer_.begin());
+  end_ -= std::exchange(begin_, 0);
+  if (filled || 2 * end_ > buffer_.size()) buffer_.resize(2 * buffer_.size());
+}
+
 /// Reads something into the buffer. False, with an error or without one at the end of what the client sends.
 bool session::read_more(sched::time_point deadline, std::error_code& error) {
-  if (begin_ == end_) begin_ = end_ = 0;
-  if (end_ == buffer_.size()) {
-    std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(begin_), buffer_.end(), buffer_.begin());
-    end_ -= std::exchange(begin_, 0);
-    if (2 * end_ > buffer_.size()) buffer_.resize(2 * buffer_.size());
-  }
+  make_room();
   const auto room = std::as_writable_bytes(std::span(buffer_).subspan(end_));
   for (;;) {
     // Either the shutdown sees that we are idle and cuts this deadline short, or we see the shutdown.
@@ -63,52 +70,107 @@ bool session::read_more(sched::time_point deadline, std::error_code& error) {
     const std::size_t got = connection_.read_some(room, error);
     if (got != 0) {
       end_ += got;
+      filled_ = got == room.size();
       return true;
     }
     if (error != std::errc::timed_out || last_look || sched::now() >= deadline) return false;
   }
 }
 
-/// Reads the next request. False: there will be none.
+/// Lets the parser take of what has been read or, if that is too little, reads more. False: nothing more comes; `why`
+/// says what is wrong with the request, if anything is.
+bool session::advance(sched::time_point deadline, refusal& why) {
+  if (begin_ != end_) {
+    const std::size_t taken = parser_->take(unread(), why);
+    begin_ += taken;
+    if (why) return false;
+    if (taken != 0) return true;
+    if (end_ - begin_ > core_.options.max_header_bytes) {
+      why = {.status = 400, .why = "a chunk's head or a trailer is too large"};
+      return false;
+    }
+  }
+  std::error_code error;
+  if (read_more(deadline, error)) return true;
+  if (error == std::errc::timed_out && !idle_.load(std::memory_order_relaxed)) {
+    why = {.status = 408, .why = "the request did not come in time"};
+  }
+  return false;
+}
+
+/// What a large request needed a connection that waits for the next one need not hold.
+void session::give_back() {
+  if (begin_ == end_ && buffer_.size() > first_buffer) std::vector<char>(first_buffer).swap(buffer_);
+  for (std::string* each : {&request_.body_, &out_}) {
+    if (each->capacity() > largest_part) std::string().swap(*each);
+  }
+}
+
+/// Reads the next request, of one whose body is streamed the head. False: there will be none.
 bool session::read_request() {
-  parser_.emplace(request_, core_.options.max_header_bytes, core_.options.max_body_bytes);
+  give_back();
+  parser_.emplace(request_, core_.options.max_header_bytes);
   idle_.store(begin_ == end_, std::memory_order_seq_cst);
   sched::time_point deadline =
       sched::deadline_after(first_ || begin_ != end_ ? core_.options.header_timeout : core_.options.idle_timeout);
-  bool in_body = false;
-  for (;;) {
-    if (begin_ != end_) {
-      refusal why;
-      const std::size_t taken = parser_->take(unread(), why);
-      begin_ += taken;
-      if (why) return refuse(why);
-      if (parser_->complete()) break;
-      if (!in_body && parser_->has_head()) {
-        in_body = true;
-        deadline = sched::deadline_after(core_.options.read_timeout);
-        if (begin_ == end_ && parser_->expects_continue()) write("HTTP/1.1 100 Continue\r\n\r\n");
-        if (broken_) return false;
-      }
-      if (taken != 0 && begin_ != end_) continue;
-      if (end_ - begin_ > core_.options.max_header_bytes) {
-        return refuse({.status = 400, .why = "a chunk's head or a trailer is too large"});
-      }
-    }
-    std::error_code error;
-    if (!read_more(deadline, error)) {
-      if (error == std::errc::timed_out && !idle_.load(std::memory_order_relaxed)) {
-        return refuse({.status = 408, .why = "the request did not come in time"});
-      }
-      return false;
-    }
-    if (idle_.load(std::memory_order_relaxed)) {
+  refusal why;
+  while (!parser_->has_head()) {
+    if (!advance(deadline, why)) return why && refuse(why);
+    if (begin_ != end_ && idle_.load(std::memory_order_relaxed)) {
       idle_.store(false, std::memory_order_seq_cst);
       if (!first_) deadline = sched::deadline_after(core_.options.header_timeout);
     }
   }
+  find_route();
+  const bool limited = route_.found != nullptr && route_.found->options.max_body_bytes;
+  why = parser_->limit_body(limited ? *route_.found->options.max_body_bytes : core_.options.max_body_bytes);
+  if (why) return refuse(why);
+  if (!parser_->complete() && !streams_body() && !read_whole_body()) return false;
+  body_pending_.store(!parser_->complete(), std::memory_order_relaxed);
   first_ = false;
   keep_alive_ = parser_->keep_alive();
   return true;
+}
+
+bool session::read_whole_body() {
+  const sched::time_point deadline = sched::deadline_after(core_.options.read_timeout);
+  invite_body();
+  refusal why;
+  while (!parser_->complete()) {
+    if (!advance(deadline, why)) return why && refuse(why);
+  }
+  return true;
+}
+
+void session::find_route() {
+  route_ = parser_->segments().empty() ? router::match{}  // "OPTIONS *"
+                                       : core_.routes.find(request_.method_, parser_->segments());
+  request_.path_values_ = std::move(route_.values);
+  if (route_.found != nullptr) request_.pattern_ = route_.found->what.text;
+}
+
+/// Tells a client that waits for it to go on with the body.
+void session::invite_body() {
+  if (begin_ == end_ && parser_->expects_continue()) write("HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+std::string_view session::read_body() {
+  request_.body_.clear();
+  if (!body_pending_.load(std::memory_order_relaxed)) return {};
+  if (!std::exchange(request_.body_read_, true) && !answering_) invite_body();
+  const sched::time_point deadline = sched::deadline_after(core_.options.read_timeout);
+  refusal why;
+  while (!broken_ && request_.body_.empty() && !parser_->complete()) {
+    if (advance(deadline, why)) continue;
+    if (why) throw bad_body(why.status, why.why);
+    break_off();
+  }
+  if (broken_) throw_gone("http::request::read_body");
+  if (parser_->complete()) {
+    body_pending_.store(false, std::memory_order_seq_cst);
+    if (token_asked_.load(std::memory_order_seq_cst)) watch();
+  }
+  return request_.body_;
 }
 
 bool session::refuse(refusal why) {
@@ -136,6 +198,7 @@ void session::turn_away() noexcept {
 /// Answers the request that was read. False: the connection is to be closed.
 bool session::answer() {
   core_.counted.local([](server_core::counters& c) { ++c.requests; });
+  answering_ = false;
   response r(*this);
   if (core_.around.empty()) {
     dispatch(r);
@@ -153,11 +216,15 @@ bool session::answer() {
 }
 
 std::stop_token session::watched_token() noexcept {
-  if (!watched_.exchange(true, std::memory_order_acq_rel)) watch();
+  // While a body is read, that tells when the client goes. Either we see its end, or its reader sees that we have
+  // asked.
+  token_asked_.store(true, std::memory_order_seq_cst);
+  if (!body_pending_.load(std::memory_order_seq_cst)) watch();
   return stop_.get_token();
 }
 
 void session::watch() noexcept {
+  if (watched_.load(std::memory_order_relaxed) || watched_.exchange(true, std::memory_order_acq_rel)) return;
   connection_.set_read_deadline(sched::no_deadline);
   try {
     watcher_.go([this] {
@@ -172,6 +239,7 @@ void session::watch() noexcept {
 
 /// What the watcher has read goes where it belongs.
 void session::end_watch() noexcept {
+  token_asked_.store(false, std::memory_order_relaxed);
   if (!watched_.load(std::memory_order_acquire)) return;
   connection_.set_read_deadline(sched::time_point::min());
   watcher_.wait();
@@ -189,16 +257,13 @@ void session::go_inwards(std::size_t i, response& r) {
 }
 
 void session::dispatch(response& r) {
-  if (parser_->segments().empty()) {
+  r.fields_around_ = r.fields_.size();
+  if (route_.found != nullptr) {
+    call(route_.found->run, r);
+  } else if (parser_->segments().empty()) {
     r.status(204).header("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");  // "OPTIONS *"
   } else {
-    auto match = core_.routes.find(request_.method_, parser_->segments());
-    request_.path_values_ = std::move(match.values);
-    if (match.found != nullptr) {
-      call(*match.found, r);
-    } else {
-      answer_unrouted(match.allowed, r);
-    }
+    answer_unrouted(route_.allowed, r);
   }
 }
 
@@ -230,12 +295,16 @@ void session::call(const handler& h, response& r) {
   });
 }
 
-/// Calls f(); what it throws is reported, and answered with 500.
+/// Calls f(); what it throws is reported, and answered with 500. Only of bodies that cannot be read the client is to
+/// blame.
 template <class F>
 void session::guard(response& r, F f) {
   std::string failed;
   try {
     return f();
+  } catch (const bad_body& e) {
+    core_.counted.local([](server_core::counters& c) { ++c.refused; });
+    return fail(r, e.status(), e.what());
   } catch (const std::exception& e) {
     failed = e.what();
   } catch (...) {
@@ -243,12 +312,17 @@ void session::guard(response& r, F f) {
   }
   if (broken_) return;  // the client went away while it was answered
   report(failed.c_str());
+  fail(r, 500, "500 internal server error");
+}
+
+/// Answers that there will be no answer.
+void session::fail(response& r, int status, const char* why) {
   if (r.streaming_) {
     broken_ = true;  // the answer is not whole, and the client can tell only by the missing end
     return;
   }
   r.reset();
-  r.status(500).write("500 internal server error\n");
+  r.status(status).write(why).write("\n");
 }
 
 void session::report(const char* what) const {
@@ -277,7 +351,8 @@ const std::string& session::date() {
 }
 
 void session::append_head(const response& r, std::string_view framing) {
-  if (core_.stopping()) keep_alive_ = false;
+  answering_ = true;
+  if (core_.stopping() || body_pending_.load(std::memory_order_relaxed)) keep_alive_ = false;
   bool dated = false;
   bool typed = false;
   out_ += "HTTP/1.1 ";
@@ -337,10 +412,12 @@ void session::stream(std::string_view part) {
       write(out_);
     }
   }
-  if (broken_) {
-    throw std::system_error(std::make_error_code(std::errc::connection_reset),
-                            "http::response::write: the client " + request_.remote_address_ + " is gone");
-  }
+  if (broken_) throw_gone("http::response::write");
+}
+
+void session::throw_gone(const char* operation) const {
+  throw std::system_error(std::make_error_code(std::errc::connection_reset),
+                          std::string(operation) + ": the client " + request_.remote_address_ + " is gone");
 }
 
 void session::write(std::string_view bytes) {
@@ -348,7 +425,11 @@ void session::write(std::string_view bytes) {
   std::error_code error;
   connection_.set_write_deadline(sched::deadline_after(core_.options.write_timeout));
   connection_.write(std::as_bytes(std::span(bytes)), error);
-  if (!error) return;
+  if (error) break_off();
+}
+
+/// There is nobody to answer any more.
+void session::break_off() {
   broken_ = true;
   stop_.request_stop();
 }

@@ -14,6 +14,7 @@
 #include <gofer/wait_group.hpp>
 
 #include "http/request_parser.hpp"
+#include "http/router.hpp"
 
 namespace gofer::http {
 
@@ -39,6 +40,8 @@ class session {
   std::stop_source cut_off() noexcept;
 
   // For the request, while its handler runs:
+  bool streams_body() const noexcept { return route_.found != nullptr && route_.found->options.stream_body; }
+  std::string_view read_body();
   std::stop_token watched_token() noexcept;
 
   // For the response:
@@ -50,7 +53,13 @@ class session {
 
  private:
   bool read_request();
+  void give_back();
+  void make_room();
   bool read_more(sched::time_point deadline, std::error_code& error);
+  bool advance(sched::time_point deadline, refusal& why);
+  bool read_whole_body();
+  void find_route();
+  void invite_body();
   bool refuse(refusal why);
   bool answer();
   void go_inwards(std::size_t i, response& r);
@@ -58,6 +67,7 @@ class session {
   void call(const handler& h, response& r);
   template <class F>
   void guard(response& r, F f);
+  void fail(response& r, int status, const char* why);
   void watch() noexcept;
   void end_watch() noexcept;
   void answer_unrouted(const std::string& allowed, response& r);
@@ -67,6 +77,8 @@ class session {
   void append_head(const response& r, std::string_view framing);
   bool may_have_body(const response& r) const noexcept;
   void write(std::string_view bytes);
+  void break_off();
+  [[noreturn]] void throw_gone(const char* operation) const;
   void linger() noexcept;
   std::string_view unread() const noexcept { return {buffer_.data() + begin_, end_ - begin_}; }
 
@@ -75,15 +87,19 @@ class session {
   std::stop_source stop_;
   request request_;
   std::optional<request_parser> parser_;
+  router::match route_;  // of the request
 
   // Bytes from the client that no request has taken yet: buffer_[begin_, end_).
   std::vector<char> buffer_;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
+  bool filled_ = false;  // all that there was room for was read at last
 
   std::string out_;        // what is about to be written
   std::time_t dated_ = 0;  // the second that date_ says
   std::string date_;
+  std::atomic<bool> body_pending_{false};  // the handler has yet to read what is left of a body
+  std::atomic<bool> token_asked_{false};
   // While an answer is made by who asked for the token, a fiber waits for the client's next byte, or its end:
   std::atomic<bool> watched_{false};
   wait_group watcher_;
@@ -93,7 +109,8 @@ class session {
   bool first_ = true;             // no request has come yet
   std::atomic<bool> idle_{true};  // no byte of the next request has come yet
   bool keep_alive_ = true;
-  bool broken_ = false;  // a write failed: there is nobody to answer
+  bool answering_ = false;  // the head of the answer has been made
+  bool broken_ = false;     // a write failed: there is nobody to answer
 };
 
 }  // namespace gofer::http

@@ -9,8 +9,10 @@
 #include <array>
 #include <chrono>
 #include <latch>
+#include <map>
 #include <mutex>
 #include <shared_mutex>
+#include <stdexcept>
 #include <string>
 #include <thread>
 
@@ -27,6 +29,7 @@ namespace {
 using namespace std::chrono_literals;
 using testing::ContainsRegex;
 using testing::HasSubstr;
+using testing::MatchesRegex;
 using testing::Not;
 
 constexpr bool tsan = gofer::arch::contexts_are_kept;
@@ -98,6 +101,51 @@ TEST(Dump, ShowsWhatFibersDo) {
       EXPECT_THAT(seen, HasSubstr("compute_here"));
     }
   }
+  stop = true;
+  gate.count_down();
+  all.wait();
+}
+
+TEST(ForEachFiber, TellsWhatFibersDo) {
+  gofer::latch gate(1);
+  std::atomic<bool> stop{false};
+  std::latch computing(1);
+  gofer::wait_group all;
+  all.go([&] {
+    gofer::this_fiber::set_name("waits");
+    wait_here(gate);
+  });
+  all.go([&] {
+    gofer::this_fiber::set_name("computes");
+    computing.count_down();
+    compute_here(stop);
+  });
+  computing.wait();
+  wait_until([] { return gofer::stats().parked >= 1; });
+  std::this_thread::sleep_for(20ms);
+  const auto look = [](bool in_fiber) {
+    std::map<std::string, gofer::debug::fiber_info> seen;
+    const auto note = [&] { gofer::debug::for_each_fiber([&](const auto& f) { seen[f.name] = f; }); };
+    if (in_fiber) {
+      gofer::async([&] { gofer::blocking(note); }).get();
+    } else {
+      note();
+    }
+    return seen;
+  };
+  for (const bool in_fiber : {false, true}) {
+    auto seen = look(in_fiber);
+    EXPECT_EQ(seen.size(), in_fiber ? 3U : 2U);
+    EXPECT_EQ(seen["waits"].state, gofer::debug::fiber_state::waiting);
+    EXPECT_EQ(seen["waits"].operation, "latch::wait");
+    EXPECT_GE(seen["waits"].since, 20ms);
+    EXPECT_NE(seen["waits"].id, 0U);
+    EXPECT_EQ(seen["computes"].state, gofer::debug::fiber_state::running);
+    EXPECT_EQ(seen["computes"].operation, "");
+    EXPECT_THAT(seen["computes"].started_at, MatchesRegex("(debug_test.cpp:[0-9]+)?"));
+  }
+  EXPECT_THROW(gofer::debug::for_each_fiber([](const auto&) { throw std::runtime_error("enough"); }),
+               std::runtime_error);
   stop = true;
   gate.count_down();
   all.wait();

@@ -41,12 +41,17 @@ outcome read_all(std::string_view bytes, NextPiece next_piece) {
   std::string unread;
   while (!bytes.empty() || !unread.empty()) {
     request q;
-    request_parser parser(q, max_header, max_body);
+    request_parser parser(q, max_header);
+    bool limited = false;
     for (;;) {
       refusal why;
       const std::size_t taken = parser.take(unread, why);
       if (taken > unread.size()) std::abort();
       unread.erase(0, taken);
+      if (!why && !limited && parser.has_head()) {
+        limited = true;
+        why = parser.limit_body(max_body);
+      }
       if (why) {
         seen.refused = why.status;
         return seen;

@@ -15,13 +15,13 @@ using gofer::http::router;
 class Router : public testing::Test {
  protected:
   void add(std::string_view pattern) {
-    routes_.add(pattern, [](gofer::http::request&, gofer::http::response&) {});
+    routes_.add(pattern, [](gofer::http::request&, gofer::http::response&) {}, {});
   }
   /// The pattern that a request goes to and the values, "GET /a/{b} b=1"; else "404" or "405 GET, HEAD".
   std::string find(const std::string& method, const std::string& path) const {
     const auto match = routes_.find(method, parse_target(path)->segments);
     if (match.found == nullptr) return match.allowed.empty() ? "404" : "405 " + match.allowed;
-    std::string text(match.pattern);
+    std::string text = match.found->what.text;
     for (const auto& [name, value] : match.values) text += " " + name + "=" + value;
     return text;
   }

@@ -347,6 +347,34 @@ TEST_F(Server, MiddlewareThatThrowsIs500) {
   EXPECT_NE(testing::internal::GetCapturedStderr().find("middleware trouble"), std::string::npos);
 }
 
+TEST_F(Server, WhatMiddlewareHasSetStaysWithA500AndA503) {
+  server s(on_a_free_port());
+  s.use(gofer::http::request_ids());
+  std::vector<std::string> patterns;
+  s.use([&](request& q, response&, const auto& next) {
+    patterns.push_back(q.pattern());
+    next();
+  });
+  s.handle("GET /throw/{x}", [](request&, response& r) {
+    r.header("X-Mine", "of the handler");
+    throw std::runtime_error("handler trouble");
+  });
+  s.handle("GET /never", gofer::http::at_most(0, [](request&, response&) {}));
+  s.start();
+  http_client c(s.address());
+  testing::internal::CaptureStderr();
+  const auto failed = c.ask(get("/throw/1", "X-Request-Id: one\r\n"));
+  (void)testing::internal::GetCapturedStderr();
+  EXPECT_EQ(failed->status, 500);
+  EXPECT_NE(failed->head.find("X-Request-Id: one"), std::string::npos);
+  EXPECT_EQ(failed->head.find("X-Mine"), std::string::npos);
+  const auto full = c.ask(get("/never", "X-Request-Id: two\r\n"));
+  EXPECT_EQ(full->status, 503);
+  EXPECT_NE(full->head.find("X-Request-Id: two"), std::string::npos);
+  EXPECT_EQ(c.ask(get("/nothing"))->status, 404);
+  EXPECT_EQ(patterns, (std::vector<std::string>{"GET /throw/{x}", "GET /never", ""}));
+}
+
 TEST_F(Server, RequestsHaveIds) {
   server s(on_a_free_port());
   s.use(gofer::http::request_ids());
@@ -523,6 +551,24 @@ TEST_F(Server, ShutdownAnswersWhatHasBegunAndClosesWhatIsIdle) {
   EXPECT_EQ(busy.rest(), "");
   shutting_down.wait();
   EXPECT_TRUE(server_->shutdown(0s)) << "again";
+}
+
+TEST_F(Server, EventsThatNeverEndEndWithTheShutdown) {
+  server s(on_a_free_port());
+  s.handle("GET /events", [&](request& q, response& r) {
+    gofer::http::event_stream events(r);
+    gofer::ticker t(1ms);
+    while (gofer::select(gofer::on_receive(t.ticks()), gofer::on_stop(q.token()), gofer::on_stop(s.shutdown_token())) ==
+           0) {
+      events.send("tick");
+    }
+  });
+  s.start();
+  http_client c(s.address());
+  c.send(get("/events"));
+  EXPECT_EQ(c.receive(false)->status, 200);
+  EXPECT_TRUE(s.shutdown(60s));
+  EXPECT_TRUE(c.rest().ends_with("0\r\n\r\n"));
 }
 
 TEST_F(Server, ShutdownCutsOffWhatTakesTooLong) {

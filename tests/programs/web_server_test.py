@@ -221,12 +221,19 @@ class Observing(unittest.TestCase):
             status, head, body = curl(web.url("/metrics"))
             self.assertEqual(status, 200)
             self.assertIn("Content-Type: text/plain; version=0.0.4", head)
-            values = dict(re.findall(r"^([^#\n ]+) (\S+)$", body, re.M))
-            self.assertEqual(values['http_answers_total{status="2xx"}'], "4")
-            self.assertEqual(values['http_answers_total{status="4xx"}'], "1")
-            self.assertEqual(values['http_answers_total{status="5xx"}'], "1")
-            self.assertEqual(values["http_answer_seconds_count"], "6")
-            self.assertEqual(values['http_answer_seconds_bucket{le="+Inf"}'], "6")
+            values = {name.replace('"', "'"): value for name, value in
+                      re.findall(r"^([a-z_]+(?:{.*})?) (\S+)$", body, re.M)}
+            of_health, of_resources = "route='GET /healthz'", "route='GET /api/resource/{id}'"
+            self.assertEqual(values[f"http_answers_total{{{of_health},status='2xx'}}"], "3")
+            self.assertEqual(values["http_answers_total{route='',status='4xx'}"], "1")
+            self.assertEqual(values[f"http_answers_total{{{of_resources},status='2xx'}}"], "1")
+            self.assertEqual(values[f"http_answers_total{{{of_resources},status='5xx'}}"], "1")
+            self.assertEqual(values[f"http_answer_seconds_count{{{of_health}}}"], "3")
+            buckets = [int(values[f"http_answer_seconds_bucket{{{of_resources},le='{limit}'}}"]) for limit in
+                       ("0.000262144", "0.016777216", "4.294967296", "+Inf")]
+            self.assertEqual((buckets[0], buckets[2:]), (0, [2, 2]))
+            self.assertEqual(sorted(buckets), buckets)
+            self.assertGreater(float(values[f"http_answer_seconds_sum{{{of_resources}}}"]), 0.021)
             self.assertEqual(values["http_requests_total"], "7")
             self.assertEqual(values["http_requests_active"], "1")
             self.assertEqual(values["pool_submitted_total"], "2")
@@ -250,7 +257,45 @@ class Observing(unittest.TestCase):
                 self.assertEqual(curl(web.url("/metrics"))[0], without)
                 self.assertEqual(curl(web.url("/metrics"), "-H", "Authorization: Bearer secreT")[0], wrong)
                 self.assertEqual(curl(web.url("/metrics"), "-H", "Authorization: Bearer secret")[0], right)
+                self.assertEqual(curl(web.url("/metrics"), "-u", "anybody:secret")[0], right)
+                self.assertEqual(curl(web.url("/metrics"), "-u", "secret:")[0], wrong)
+                self.assertEqual(curl(web.url("/debug/"))[0], without)
                 self.assertEqual(curl(web.url("/healthz"))[0], 200)
+
+    def test_another_sites_page_gets_nothing(self):
+        with Web("--requests", "0", "--debug-token", "secret") as web:
+            # A name that somebody else has made to mean this machine, and what a proxy here passes on:
+            self.assertEqual(curl(web.url("/debug/"), "-H", "Host: evil.test")[0], 401)
+            self.assertEqual(curl(web.url("/debug/"), "-H", "Host: localhost:80")[0], 200)
+            play = web.url("/debug/load?requests=1")
+            for header in ("Origin: http://evil.test", "Origin: null", "Sec-Fetch-Site: cross-site"):
+                self.assertEqual(curl(play, "-X", "POST", "-H", header)[0], 403, header)
+            own = f"Origin: http://{web.address}"
+            self.assertEqual(curl(play, "-X", "POST", "-H", own, "-H", "Sec-Fetch-Site: same-origin")[0], 202)
+
+    def test_the_dashboard_is_all_there(self):
+        with Web("--requests", "0") as web:
+            _, head, page = curl(web.url("/debug/"))
+            self.assertIn("Content-Security-Policy: default-src 'none'", head)
+            for name in re.findall(r'(?:src|href)="([a-z./]+)"', page):
+                self.assertEqual(curl(web.url("/debug/" + name), "--path-as-is")[0], 200, name)
+            events = socket.create_connection(tuple(web.address.rsplit(":", 1)), timeout=20)
+            events.sendall(f"GET /debug/events HTTP/1.1\r\nHost: {web.address}\r\n\r\n".encode())
+            text = ""
+            while text.count("event: sample") < 2:
+                text += events.recv(65536).decode()
+            self.assertIn("Content-Type: text/event-stream", text)
+            sample = json.loads(re.search(r"event: sample\ndata: (.*)", text)[1])["sample"]
+            self.assertEqual((sample["workers"], sample["queued"]), (5, 0))
+            _, err, code = web.end()
+            events.close()
+            self.assertEqual(code, 0, err)
+
+    def test_fibers_can_be_found(self):
+        with Web("--requests", "0", "--workers", "30") as web:
+            all_of_them = json.loads(curl(web.url("/debug/fibers.json?most=3&search=resource/"))[2])
+            self.assertEqual((all_of_them["found"], len(all_of_them["fibers"])), (30, 3))
+            self.assertEqual(all_of_them["fibers"][0]["operation"], "worker_pool: waiting for a task")
 
     def test_answers_are_logged(self):
         with Web("--requests", "0", "--log") as web:
@@ -300,6 +345,25 @@ class Https(unittest.TestCase):
                 self.assertEqual(curl(web.url("/healthz"), "--cacert", fresh_pem)[0], 200)
                 _, err, code = web.end()
                 self.assertEqual(code, 0, err)
+
+
+class Clients(unittest.TestCase):
+    def test_who_goes_away_is_not_worked_for(self):
+        with Web("--requests", "0", "--workers", "1", "--queue", "1000") as web:
+            clients = [socket.create_connection(tuple(web.address.rsplit(":", 1))) for _ in range(100)]
+            for c in clients:
+                c.sendall(b"GET /api/resource/49 HTTP/1.1\r\nHost: x\r\n\r\n")
+            while json.loads(curl(web.url("/stats"))[2])["requests"] < 100:
+                pass
+            for c in clients:
+                c.close()
+            while json.loads(curl(web.url("/stats"))[2])["active"] > 0:
+                pass
+            stats = json.loads(curl(web.url("/stats"))[2])
+            self.assertGreater(stats["abandoned"], 50)
+            curl(web.url("/api/resource/1"))  # is not behind them
+            out, _, _ = web.end()
+            self.assertIn(f"Abandoned: {stats['abandoned']} ", out)
 
 
 class Restart(unittest.TestCase):
