@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <mutex>
 #include <system_error>
+#include <utility>
 
 #include <gofer/mutex.hpp>
 
@@ -29,15 +30,22 @@ class descriptor {
 
   /// Calls `call(number)` until it succeeds; waits whenever it would have to. `call` makes system calls by way of
   /// arch::system_call and returns a result or minus an error number. -1 with an error.
+  ///
+  /// A result of less than `wanted` means that there was no more. Then the next call in this direction does not ask the
+  /// kernel for what is not there yet, but waits first: whatever comes later is an edge of its own. The end of what the
+  /// peer sends is not, if it came together with the last of it.
   template <class Call>
-  long run(direction d, const char* reason, std::error_code& error, Call call) noexcept {
+  long run(direction d, const char* reason, std::error_code& error, Call call, long wanted = 0) noexcept {
     sched::cooperate();  // a peer that is always ready must not keep the processor
     const use in(*this);
     if (!in) return fail(error, std::errc::operation_canceled);
     const std::scoped_lock hold(turn_[static_cast<int>(d)]);
+    bool& drained = drained_[static_cast<int>(d)];
+    if (std::exchange(drained, false) && !side(d).ended() && !wait(d, reason, error) && is_closed()) return -1;
     for (;;) {
       const long result = call(number_);
       if (result >= 0) {
+        drained = result < wanted;
         error.clear();
         return result;
       }
@@ -106,6 +114,7 @@ class descriptor {
   // By direction:
   std::atomic<sched::time_point> deadline_[2]{sched::no_deadline, sched::no_deadline};
   mutex turn_[2];
+  bool drained_[2]{};  // guarded by turn_
 };
 
 }  // namespace gofer::net

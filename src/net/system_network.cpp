@@ -24,9 +24,11 @@ class system_socket final : public socket {
   system_socket(int number, const endpoint& remote) : descriptor_(number, remote) {}
 
   std::size_t read_some(std::span<std::byte> into, std::error_code& error) noexcept override {
-    const long got = descriptor_.run(direction::read, "net::connection::read_some", error, [&](int number) {
+    const auto receive = [&](int number) {
       return arch::system_call([&] { return ::recv(number, into.data(), into.size(), 0); });
-    });
+    };
+    const long got = descriptor_.run(direction::read, "net::connection::read_some", error, receive,
+                                     static_cast<long>(into.size()));
     return got < 0 ? 0 : static_cast<std::size_t>(got);
   }
 

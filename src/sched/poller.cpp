@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
 #include "sched/runtime.hpp"
 
@@ -29,7 +30,7 @@ std::uint32_t poll_side::wait(const char* reason, const std::atomic<time_point>&
   // In a program whose plain threads alone use the network no worker has been started that would sleep in the poller.
   auto& r = runtime::get();
   if (!r.network.occupied()) r.notify();
-  wait_limit limit;
+  wait_limit limit;  // of a plain thread, which keeps its time itself
   waiter self(reason, this, limit, wakers::kernel);
   {
     const std::scoped_lock hold(lock_);
@@ -38,7 +39,14 @@ std::uint32_t poll_side::wait(const char* reason, const std::atomic<time_point>&
       return waiter::woken;
     }
     // With the lock, which a nudge takes: a change before this is seen here, and one after this finds us waiting.
-    limit.deadline = deadline.load(std::memory_order_acquire);
+    const time_point until = deadline.load(std::memory_order_acquire);
+    if (until == time_point::min()) return waiter::timed_out;
+    if (self.owner().running == nullptr) {
+      limit.deadline = until;
+    } else {
+      until_ = until;
+      if (until < alarm_) set_alarm(until);
+    }
     waiting_ = &self;
   }
   const std::uint32_t outcome = self.wait();
@@ -49,9 +57,43 @@ std::uint32_t poll_side::wait(const char* reason, const std::atomic<time_point>&
   return outcome;
 }
 
+/// With the lock. Wakes somebody, a system call, only if no timer is earlier.
+void poll_side::set_alarm(time_point at) noexcept {
+  timer_heap::cancel(*this);
+  alarm_ = at;
+  runtime::get().add_timer(this_thread(), *this, to_ns(at));
+}
+
+timer_entry::action poll_side::expire(timer_entry& entry) noexcept {
+  return {.run = [](void* side) noexcept { static_cast<poll_side*>(side)->on_alarm(); },
+          .argument = static_cast<poll_side*>(&entry)};
+}
+
+void poll_side::on_alarm() noexcept {
+  waiter* claimed = nullptr;
+  {
+    const std::scoped_lock hold(lock_);
+    alarm_ = no_deadline;
+    if (waiting_ == nullptr || waiting_->owner().running == nullptr || until_ == no_deadline) return;
+    if (now() < until_) {
+      set_alarm(until_);
+    } else if (waiting_->claim(waiter::timed_out)) {
+      claimed = std::exchange(waiting_, nullptr);
+    }
+  }
+  if (claimed != nullptr) claimed->wake();
+}
+
+void poll_side::cancel_alarm() noexcept {
+  const std::scoped_lock hold(lock_);
+  timer_heap::cancel(*this);
+  alarm_ = no_deadline;
+}
+
 void poll_side::forget() noexcept {
   const std::scoped_lock hold(lock_);
   ready_ = false;
+  ended_.store(false, std::memory_order_relaxed);
 }
 
 void poll_side::notify() noexcept { release(true); }
@@ -116,6 +158,8 @@ void poller::close(int descriptor, poll_record* record) noexcept {
     const std::scoped_lock hold(record->lock);
     ++record->generation;  // events already brought from the kernel are nobody's now
   }
+  record->readable.cancel_alarm();
+  record->writable.cancel_alarm();
   watched_.fetch_sub(1, std::memory_order_relaxed);
   const std::scoped_lock hold(lock_);
   record->next_free = free_;
@@ -134,6 +178,8 @@ unsigned poller::deliver(const events& brought) noexcept {
       const std::scoped_lock hold(record->lock);
       if (tag(record, record->generation) != event.data.u64) continue;
     }
+    // Before the edge is passed on: whoever missed it here waits, and is let through.
+    if ((event.events & EPOLLRDHUP) != 0) record->readable.ended_.store(true, std::memory_order_release);
     if ((event.events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) record->readable.notify();
     if ((event.events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) record->writable.notify();
     ++delivered;
@@ -141,10 +187,10 @@ unsigned poller::deliver(const events& brought) noexcept {
   return delivered;
 }
 
-unsigned poller::poll() noexcept {
+unsigned poller::poll(std::size_t most) noexcept {
   looks_.fetch_add(1, std::memory_order_relaxed);
   events some;
-  some.count = epoll_wait(epoll_, some.list.data(), events::most, 0);
+  some.count = epoll_wait(epoll_, some.list.data(), static_cast<int>(std::min<std::size_t>(most, events::most)), 0);
   return deliver(some);
 }
 

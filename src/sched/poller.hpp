@@ -17,10 +17,16 @@ namespace gofer::sched {
 struct thread;
 
 /// One direction of a descriptor: readable or writable. Remembers an edge that nobody waited for.
-class poll_side {
+///
+/// The deadlines of its waits share one timer, which is set for the earliest of them and stays set when the wait ends:
+/// with a next wait that may last longer, as on a connection that is asked again and again, there is nothing to do, and
+/// when it goes off too early it is set anew.
+class poll_side : private timer_entry {
  public:
-  /// Waits until the kernel has reported this direction since the last `wait`. Callers try their system call first and
-  /// come here after EAGAIN. One waiter at a time. Returns `woken`, or `timed_out` past the deadline: whoever changes
+  poll_side() noexcept : timer_entry(&expire) {}
+
+  /// Waits until the kernel has reported this direction since the last `wait`. Callers come here after EAGAIN, or after a
+  /// system call that took all there was. One waiter at a time. Returns `woken`, or `timed_out` past the deadline: whoever changes
   /// that calls `nudge` then.
   std::uint32_t wait(const char* reason, const std::atomic<time_point>& deadline) noexcept;
 
@@ -30,14 +36,24 @@ class poll_side {
   /// Lets a present `wait` through.
   void nudge() noexcept;
 
+  /// The peer has ended its side, or the connection has broken: no further edge will tell of it.
+  bool ended() const noexcept { return ended_.load(std::memory_order_acquire); }
+
  private:
   friend class poller;
   void forget() noexcept;
   void release(bool remember) noexcept;
+  void set_alarm(time_point at) noexcept;
+  void cancel_alarm() noexcept;
+  void on_alarm() noexcept;
+  static action expire(timer_entry& entry) noexcept;
 
   arch::spin_lock lock_;
   bool ready_ = false;
+  std::atomic<bool> ended_{false};
   waiter* waiting_ = nullptr;
+  time_point until_ = no_deadline;  // of a fiber that waits
+  time_point alarm_ = no_deadline;  // the timer is set for this, or goes off now
 };
 
 /// What the poller knows of an open descriptor. Records are reused, never freed, and carry a generation, so that an
@@ -63,15 +79,15 @@ class poller {
   /// Stops watching, before the descriptor is closed. Waiters are let through first.
   void close(int descriptor, poll_record* record) noexcept;
 
-  /// Reports what is ready, without waiting. Returns how many descriptors had something.
-  unsigned poll() noexcept;
-
   /// What `wait` brought from the kernel.
   struct events {
     static constexpr int most = 128;
     std::array<epoll_event, most> list;
     int count = 0;
   };
+
+  /// Reports what is ready, of at most so many descriptors, without waiting. Returns how many had something.
+  unsigned poll(std::size_t most = events::most) noexcept;
 
   /// Waits for an event, for `interrupt`, or until `deadline` (nanoseconds of the steady clock). Wakes nobody yet.
   void wait(std::int64_t deadline, events& brought) noexcept;

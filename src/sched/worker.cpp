@@ -60,9 +60,12 @@ bool expire_timers(runtime& r, timer_heap& timers) noexcept {
   return any;
 }
 
-bool poll_network(runtime& r) noexcept {
+/// Takes from the kernel no more than there is room for: what waits there keeps its place, and what goes by way of the
+/// shared queue loses it to whatever comes next.
+bool poll_network(runtime& r, const processor& p) noexcept {
   if (!r.network.watching() || r.network.occupied()) return false;
-  return r.network.poll() != 0;
+  const std::size_t room = run_ring::capacity - std::min<std::size_t>(p.ring.size(), run_ring::capacity);
+  return room != 0 && r.network.poll(room) != 0;
 }
 
 /// Own work, and at intervals what others would wait for too long.
@@ -72,7 +75,7 @@ fiber* next_own(runtime& r, processor& p) noexcept {
     // into the shared queue.
     if (p.tick.get() - p.polled_at.get() >= p.ring.size()) {
       p.polled_at.set(p.tick.get());
-      poll_network(r);
+      poll_network(r, p);
     }
     expire_timers(r, p.timers);
     // One other's timers, each time another's: its owner may be gone, or stand still.
@@ -84,7 +87,7 @@ fiber* next_own(runtime& r, processor& p) noexcept {
     if (fiber* f = p.pop()) return f;
   }
   if (fiber* f = take_shared(r, p)) return f;
-  return poll_network(r) ? p.pop() : nullptr;
+  return poll_network(r, p) ? p.pop() : nullptr;
 }
 
 fiber* steal(runtime& r, processor& p) noexcept {

@@ -58,8 +58,8 @@ class raw_server {
           auto c = listener_.accept();
           char part[4096];
           (void)c.read_some(std::as_writable_bytes(std::span(part)));
-          c.write(std::as_bytes(std::span(bytes)));
           ++count_;
+          c.write(std::as_bytes(std::span(bytes)));
         }
       } catch (const std::system_error&) {
       }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -128,6 +129,44 @@ TEST_P(Net, WritesOfSeveralAreNotMixed) {
   for (std::size_t at = 0; at < reading.size(); at += 200'001) {
     EXPECT_EQ(reading.substr(at, 200'001), std::string(200'000, reading[at]) + "\n");
   }
+}
+
+// What a read leaves nothing of is not asked for again before there is more; the end must be seen all the same.
+TEST_P(Net, AnEndIsSeenHoweverItComes) {
+  auto listener = net::listener::listen("127.0.0.1:0");
+  test::run_in(GetParam(), 1, [&](int) {
+    for (int i = 0; i < test::times(2000); ++i) {
+      auto client = net::dial(listener.address(), 10s);
+      auto server = listener.accept();
+      client.set_read_deadline(std::chrono::steady_clock::now() + 20s);
+      server.write(bytes("abc"));
+      std::error_code error;
+      std::array<std::byte, 100> part{};
+      const std::string first(i % 3 == 0 ? client.read_some(part, error) : 0, ' ');
+      EXPECT_EQ(first.size(), i % 3 == 0 ? 3U : 0U);
+      if (i % 2 == 0) server.write(bytes("def"));
+      server.close();  // with the last of the data, or after it was read
+      const std::string rest = read_all(client);
+      EXPECT_EQ(first.size() + rest.size(), i % 2 == 0 ? 6U : 3U) << rest;
+    }
+  });
+}
+
+TEST_P(Net, WhatHasComeIsReadThoughItsTimeIsUp) {
+  auto listener = net::listener::listen("127.0.0.1:0");
+  test::run_in(GetParam(), 1, [&](int) {
+    auto client = net::dial(listener.address(), 10s);
+    auto server = listener.accept();
+    std::error_code error;
+    std::array<std::byte, 100> part{};
+    for (int i = 0; i < 100; ++i) {
+      server.write(bytes("abc"));
+      client.set_read_deadline(std::chrono::steady_clock::time_point::min());
+      EXPECT_EQ(client.read_some(part, error), 3U) << error.message();
+      EXPECT_EQ(client.read_some(part, error), 0U);
+      EXPECT_EQ(error, std::errc::timed_out);
+    }
+  });
 }
 
 TEST_P(Net, ADeadlineEndsAWaitAlsoOneThatHasBegun) {

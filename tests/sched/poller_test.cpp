@@ -10,6 +10,7 @@
 #include <thread>
 
 #include <gofer/go.hpp>
+#include <gofer/wait_group.hpp>
 
 #include "sched/runtime.hpp"
 #include "support/callers.hpp"
@@ -69,6 +70,48 @@ TEST(Poller, AWaitEndsAtItsDeadlineAndLeavesNothingBehind) {
     EXPECT_EQ(read_one(record, p.ends[0]), 'y');
   });
   runtime::get().network.close(p.ends[0], record);
+}
+
+// The timer of the first wait stays set, and must neither end a later one early nor hold up one with an earlier deadline.
+TEST(Poller, DeadlinesMayComeInAnyOrder) {
+  pipe_pair p;
+  poll_record* record = runtime::get().network.open(p.ends[0]);
+  gofer::run([&] {
+    const auto begin = std::chrono::steady_clock::now();
+    for (const auto after : {20ms, 60ms, 30ms, 0ms, 5ms, 40ms}) {
+      record->readable.notify();
+      EXPECT_EQ(wait_until(record->readable, begin + 10s), waiter::woken);
+      const auto at = std::chrono::steady_clock::now() + after;
+      EXPECT_EQ(wait_until(record->readable, at), waiter::timed_out);
+      EXPECT_GE(std::chrono::steady_clock::now(), at);
+    }
+    EXPECT_EQ(wait_until(record->readable, gofer::sched::time_point::min()), waiter::timed_out);
+    EXPECT_LT(std::chrono::steady_clock::now(), begin + 9s);
+  });
+  runtime::get().network.close(p.ends[0], record);
+}
+
+TEST(PollerStress, DeadlinesRaceWithWhatComes) {
+  test::run_in(test::callers::mixed, 8, [](int i) {
+    pipe_pair p;
+    for (int k = 0; k < test::times(20); ++k) {  // each time with a record that was another's
+      poll_record* record = runtime::get().network.open(p.ends[0]);
+      std::atomic<bool> over{false};
+      gofer::wait_group notifying;
+      notifying.go([&] {
+        while (!over) {
+          record->readable.notify();
+          gofer::yield();
+        }
+      });
+      for (int n = 0; n < 200; ++n) {
+        wait_until(record->readable, std::chrono::steady_clock::now() + std::chrono::microseconds((n * 7 + i) % 50));
+      }
+      over = true;
+      notifying.wait();
+      runtime::get().network.close(p.ends[0], record);
+    }
+  });
 }
 
 // Run in a process of its own, where no fiber has started a worker.
