@@ -12,7 +12,8 @@ int main(int argc, char** argv) {
     return 2;
   }
   gofer::run([&] {
-    gofer::http::server server({.address = argv[1], .workers = std::strtoul(argv[2], nullptr, 10), .queue_capacity = 10'000});
+    gofer::http::server server(
+        {.address = argv[1], .workers = std::strtoul(argv[2], nullptr, 10), .queue_capacity = 10'000});
     server.handle("GET /healthz", [](auto&, auto& r) { r.write("ok\n"); });
     server.serve();
   });

@@ -27,8 +27,8 @@ class system_socket final : public socket {
     const auto receive = [&](int number) {
       return arch::system_call([&] { return ::recv(number, into.data(), into.size(), 0); });
     };
-    const long got = descriptor_.run(direction::read, "net::connection::read_some", error, receive,
-                                     static_cast<long>(into.size()));
+    const long got =
+        descriptor_.run(direction::read, "net::connection::read_some", error, receive, static_cast<long>(into.size()));
     return got < 0 ? 0 : static_cast<std::size_t>(got);
   }
 

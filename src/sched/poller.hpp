@@ -25,9 +25,9 @@ class poll_side : private timer_entry {
  public:
   poll_side() noexcept : timer_entry(&expire) {}
 
-  /// Waits until the kernel has reported this direction since the last `wait`. Callers come here after EAGAIN, or after a
-  /// system call that took all there was. One waiter at a time. Returns `woken`, or `timed_out` past the deadline: whoever changes
-  /// that calls `nudge` then.
+  /// Waits until the kernel has reported this direction since the last `wait`. Callers come here after EAGAIN, or after
+  /// a system call that took all there was. One waiter at a time. Returns `woken`, or `timed_out` past the deadline:
+  /// whoever changes that calls `nudge` then.
   std::uint32_t wait(const char* reason, const std::atomic<time_point>& deadline) noexcept;
 
   /// Lets a present or the next `wait` through.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -124,6 +125,153 @@ TEST(ServerExplored, LosesNoConnectionWhenTheNetworkFails) {
         gofer::sleep_for(10s);  // all time limits are over
         EXPECT_EQ(server.stats().connections, 0U);
         EXPECT_TRUE(server.shutdown(1s));
+      },
+      {.schedules = schedules});
+}
+
+/// Uploads what `parts` say, with pauses in between, and returns what is answered; what came until then if the network
+/// fails.
+std::string upload(std::initializer_list<std::string_view> parts) {
+  try {
+    auto c = gofer::net::dial("example.test:80", 1s);
+    c.set_deadline(gofer::sched::now() + 10s);
+    std::error_code error;
+    for (const std::string_view part : parts) {
+      c.write(std::as_bytes(std::span(part)), error);
+      if (!error) gofer::sleep_for(1ms);
+    }
+    return read_all(c);
+  } catch (const std::system_error&) {
+    return "";
+  }
+}
+
+constexpr std::string_view upload_head =
+    "PUT /sum HTTP/1.1\r\nHost: example.test\r\nContent-Length: 6\r\nConnection: close\r\n\r\n";
+
+/// Counts the bytes of a streamed body in a fiber of the handler's, as its own waits for that or for the client to
+/// leave.
+void count_bytes(http::request& q, http::response& r) {
+  std::size_t bytes = 0;
+  const gofer::chan<bool> whole(1);
+  gofer::wait_group reading;
+  reading.go([&] {
+    try {
+      for (std::string_view part; !(part = q.read_body()).empty();) bytes += part.size();
+      whole.send(true);
+    } catch (const std::exception&) {
+      whole.send(false);
+    }
+  });
+  const std::stop_token token = q.token();
+  gofer::select(gofer::on_receive(whole), gofer::on_stop(token));
+  reading.wait();
+  r.write(std::to_string(bytes));
+}
+
+TEST(ServerExplored, ABodyIsReadWhileTheClientIsWatched) {
+  gofer::testing::explore(
+      [] {
+        const gofer::testing::net network;
+        http::server server({.address = "example.test:80"});
+        server.handle("PUT /sum", [](http::request& q, http::response& r) { count_bytes(q, r); },
+                      {.stream_body = true});
+        server.start();
+        const std::string answer = upload({upload_head, "abc", "def"});
+        EXPECT_TRUE(answer.ends_with("\r\n\r\n6")) << answer;
+        EXPECT_TRUE(server.shutdown(1s));
+        EXPECT_EQ(server.stats().active, 0U);
+      },
+      {.schedules = schedules});
+}
+
+TEST(ServerExplored, ABodyOnABadNetworkEndsInAnAnswerOrAnError) {
+  gofer::testing::explore(
+      [] {
+        const gofer::testing::net network({.reset = 0.3, .vanish = 0.2});
+        http::server server(
+            {.address = "example.test:80", .header_timeout = 2s, .read_timeout = 2s, .write_timeout = 2s});
+        server.handle("PUT /sum", [](http::request& q, http::response& r) { count_bytes(q, r); },
+                      {.stream_body = true});
+        server.start();
+        (void)upload({upload_head, "abc", "def"});
+        gofer::sleep_for(70s);  // all time limits are over
+        EXPECT_EQ(server.stats().active, 0U);
+        EXPECT_EQ(server.stats().connections, 0U);
+        EXPECT_TRUE(server.shutdown(1s));
+      },
+      {.schedules = schedules});
+}
+
+TEST(ServerExplored, AClientThatLeavesAmidItsBodyIsNoticed) {
+  gofer::testing::explore(
+      [] {
+        const gofer::testing::net network;
+        http::server server({.address = "example.test:80"});
+        bool ended = false;
+        server.handle("PUT /sum",
+                      [&](http::request& q, http::response& r) {
+                        count_bytes(q, r);
+                        ended = true;
+                      },
+                      {.stream_body = true});
+        server.start();
+        {
+          auto c = gofer::net::dial("example.test:80", 1s);
+          c.write(std::as_bytes(std::span(upload_head)));
+        }
+        gofer::sleep_for(1s);
+        EXPECT_TRUE(ended);
+        EXPECT_EQ(server.stats().connections, 0U);
+        EXPECT_TRUE(server.shutdown(1s));
+      },
+      {.schedules = schedules});
+}
+
+TEST(ServerExplored, EventsThatNeverEndEndWithTheShutdown) {
+  gofer::testing::explore(
+      [] {
+        const gofer::testing::net network;
+        http::server server({.address = "example.test:80"});
+        server.handle("GET /hello", [&](http::request& q, http::response& r) {
+          http::event_stream events(r);
+          const gofer::ticker t(1ms);
+          while (gofer::select(gofer::on_receive(t.ticks()), gofer::on_stop(q.token()),
+                               gofer::on_stop(server.shutdown_token())) == 0) {
+            events.send("tick");
+          }
+        });
+        server.start();
+        gofer::wait_group client;
+        client.go([] {
+          const std::string answer = ask("GET /hello HTTP/1.1\r\nHost: example.test\r\n\r\n");
+          EXPECT_TRUE(answer.empty() || answer.ends_with("0\r\n\r\n")) << answer;
+        });
+        gofer::sleep_for(2ms);
+        EXPECT_TRUE(server.shutdown(1s));
+        client.wait();
+        EXPECT_EQ(server.stats().connections, 0U);
+      },
+      {.schedules = schedules});
+}
+
+TEST(ServerExplored, ALimitInTimeAnswersOnce) {
+  gofer::testing::explore(
+      [] {
+        const gofer::testing::net network;
+        http::server server({.address = "example.test:80"});
+        server.handle("GET /hello", http::within(5ms, [](http::request& q, http::response& r) {
+                        gofer::sleep_for(5ms, q.token());
+                        r.write("hello");
+                      }));
+        server.start();
+        two_clients([](const std::string& answer) {
+          EXPECT_TRUE(answer.ends_with("\r\n\r\nhello") ||
+                      (answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("this took too long\n")))
+              << answer;
+        });
+        EXPECT_TRUE(server.shutdown(1s));
+        EXPECT_EQ(server.stats().requests, 2U);
       },
       {.schedules = schedules});
 }

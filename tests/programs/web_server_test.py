@@ -5,6 +5,7 @@ import concurrent.futures
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -364,6 +365,54 @@ class Clients(unittest.TestCase):
             curl(web.url("/api/resource/1"))  # is not behind them
             out, _, _ = web.end()
             self.assertIn(f"Abandoned: {stats['abandoned']} ", out)
+
+
+    @unittest.skipUnless(shutil.which("slowhttptest"), "slowhttptest is not installed")
+    def test_slow_ones_cost_fibers_and_no_worker(self):
+        with Web("--requests", "0") as web:
+            def metric(name):
+                return int(re.search(rf"^{name} (\d+)$", curl(web.url("/metrics"))[2], re.M)[1])
+            threads = metric("gofer_threads")
+            slow = [subprocess.Popen(["slowhttptest", *mode, "-c", "150", "-r", "150", "-i", "1", "-l", "7", "-v", "0", "-u",
+                                      web.url(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                    for mode, path in ((["-H"], "/healthz"), (["-B"], "/healthz"), (["-R"], "/debug/uplot.js"),
+                                       (["-X", "-n", "1", "-z", "5"], "/debug/uplot.js"))]
+            most = 0
+            while any(s.poll() is None for s in slow):
+                self.assertEqual(curl(web.url("/api/resource/1"))[0], 200)
+                most = max(most, metric("http_connections"))
+            self.assertGreater(most, 150)
+            self.assertGreater(metric("http_refused_total"), 100)  # heads that did not come in time
+            self.assertEqual(metric("http_overloaded_total"), 0)
+            self.assertLess(metric("gofer_threads"), threads + 5)
+            _, err, code = web.end()
+            self.assertEqual(code, 0, err)
+
+    def test_ten_thousand_idle_ones_are_kept(self):
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+        count = min(10_000, limit - 200) if not SANITIZED else 500
+        request, right = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 200 OK"
+        with Web("--requests", "0", "--max-connections", "20000") as web:
+            def resident():
+                with open(f"/proc/{web.process.pid}/status", encoding="ascii") as status:
+                    return int(re.search(r"VmRSS:\s+(\d+) kB", status.read())[1]) * 1024
+            before = resident()
+            kept = []
+            for _ in range(count):
+                kept.append(socket.create_connection(tuple(web.address.rsplit(":", 1)), timeout=30))
+                kept[-1].sendall(request)
+                self.assertTrue(kept[-1].recv(4096).startswith(right))
+            each = (resident() - before) / count
+            print(f"{count} idle connections: {each:.0f} bytes each", file=sys.stderr)
+            if not SANITIZED:
+                self.assertLess(each, 20_000)
+            for c in kept:
+                c.sendall(request)
+                self.assertTrue(c.recv(4096).startswith(right))
+                c.close()
+            while int(re.search(r"^http_connections (\d+)$", curl(web.url("/metrics"))[2], re.M)[1]) > 1:
+                pass
 
 
 class Restart(unittest.TestCase):

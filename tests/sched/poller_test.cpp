@@ -72,7 +72,8 @@ TEST(Poller, AWaitEndsAtItsDeadlineAndLeavesNothingBehind) {
   runtime::get().network.close(p.ends[0], record);
 }
 
-// The timer of the first wait stays set, and must neither end a later one early nor hold up one with an earlier deadline.
+// The timer of the first wait stays set, and must neither end a later one early nor hold up one with an earlier
+// deadline.
 TEST(Poller, DeadlinesMayComeInAnyOrder) {
   pipe_pair p;
   poll_record* record = runtime::get().network.open(p.ends[0]);
