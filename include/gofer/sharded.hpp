@@ -101,6 +101,7 @@ class sharded {
     T value{};
 
     void enter() noexcept {
+      arch::take_up(this);  // first: giving way to a reader passes on what this thread's other fibers did here
       for (;;) {
         busy.store(true, std::memory_order_relaxed);
         arch::light_fence();  // pairs with the heavy fence in copies
@@ -109,7 +110,6 @@ class sharded {
         busy.store(false, std::memory_order_release);
         for (arch::backoff wait; wanted.load(std::memory_order_relaxed);) wait();
       }
-      arch::take_up(this);
       if (!used.load(std::memory_order_relaxed)) used.store(true, std::memory_order_release);
     }
     void leave() noexcept {
