@@ -1,0 +1,82 @@
+# What users get: cmake --install, find_package(gofer), pkg-config, and by cpack a Debian package.
+
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(gofer_libraries gofer gofer_testing)
+if(TARGET gofer_http)
+  list(APPEND gofer_libraries gofer_http)
+endif()
+set_target_properties(${gofer_libraries} PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
+                                                    POSITION_INDEPENDENT_CODE ON)
+if(BUILD_SHARED_LIBS)
+  foreach(library ${gofer_libraries})  # what is not gofer's stays inside
+    target_link_options(${library} PRIVATE LINKER:--version-script=${PROJECT_SOURCE_DIR}/cmake/exports.map)
+    set_target_properties(${library} PROPERTIES LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/exports.map)
+  endforeach()
+endif()
+
+option(GOFER_INSTALL "Install gofer with what it is built in" ${PROJECT_IS_TOP_LEVEL})
+if(NOT GOFER_INSTALL)
+  return()
+endif()
+
+set(gofer_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/gofer)
+install(TARGETS ${gofer_libraries} EXPORT gofer-targets)
+install(EXPORT gofer-targets NAMESPACE gofer:: DESTINATION ${gofer_cmake_dir})
+install(DIRECTORY include/gofer DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN *.hpp)
+install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES tools/gdb/gofer.py DESTINATION ${CMAKE_INSTALL_DATADIR}/gofer/gdb)
+
+set(gofer_needs_openssl FALSE)
+if(TARGET gofer_http AND OpenSSL_FOUND AND NOT BUILD_SHARED_LIBS)
+  set(gofer_needs_openssl TRUE)
+endif()
+configure_package_config_file(cmake/gofer-config.cmake.in ${PROJECT_BINARY_DIR}/gofer-config.cmake
+                              INSTALL_DESTINATION ${gofer_cmake_dir})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/gofer-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/gofer-config.cmake ${PROJECT_BINARY_DIR}/gofer-config-version.cmake
+        DESTINATION ${gofer_cmake_dir})
+
+# What a static library leaves to be linked is linked by whoever links it; a shared one has done that itself.
+set(pc_libs -pthread)
+if(GOFER_LIBDW)
+  string(APPEND pc_libs " -ldw")
+endif()
+set(pc_libs_http "")
+if(gofer_needs_openssl)
+  set(pc_libs_http "-lssl -lcrypto")
+endif()
+if(BUILD_SHARED_LIBS)
+  set(pc_libs "")
+endif()
+foreach(pc gofer gofer-testing gofer-http)
+  string(REPLACE "-" "_" library ${pc})
+  if(TARGET ${library})
+    configure_file(cmake/${pc}.pc.in ${PROJECT_BINARY_DIR}/${pc}.pc @ONLY)
+    install(FILES ${PROJECT_BINARY_DIR}/${pc}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+  endif()
+endforeach()
+
+if(PROJECT_IS_TOP_LEVEL)
+  set(CPACK_GENERATOR DEB)
+  set(CPACK_PACKAGE_NAME libgofer-dev)
+  set(CPACK_PACKAGE_CONTACT "the gofer authors <gofer@localhost>")
+  set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+  set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+  set(CPACK_DEBIAN_PACKAGE_SECTION libdevel)
+  set(CPACK_DEBIAN_PACKAGE_DEPENDS "libstdc++-12-dev | libstdc++-dev")
+  if(GOFER_LIBDW)
+    string(APPEND CPACK_DEBIAN_PACKAGE_DEPENDS ", libdw-dev")
+  endif()
+  if(GOFER_LIBUNWIND)
+    set(CPACK_DEBIAN_PACKAGE_RECOMMENDS libunwind8)
+  endif()
+  if(gofer_needs_openssl)
+    string(APPEND CPACK_DEBIAN_PACKAGE_DEPENDS ", libssl-dev")
+  endif()
+  set(CPACK_DEBIAN_PACKAGE_DESCRIPTION "Go's concurrency toolkit for C++20
+ Fibers, channels and select, worker pools, wait groups, mutexes, atomic
+ counters, TCP and an HTTP server, and an engine that explores schedules.")
+  include(CPack)
+endif()
