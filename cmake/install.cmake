@@ -7,10 +7,10 @@ set(gofer_libraries gofer gofer_testing)
 if(TARGET gofer_http)
   list(APPEND gofer_libraries gofer_http)
 endif()
-set_target_properties(${gofer_libraries} PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
-                                                    POSITION_INDEPENDENT_CODE ON)
+set_target_properties(${gofer_libraries} PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
 if(BUILD_SHARED_LIBS)
-  foreach(library ${gofer_libraries})  # what is not gofer's stays inside
+  foreach(library ${gofer_libraries})  # what is not gofer's stays inside, and nobody puts another function in the place of ours
+    target_compile_options(${library} PRIVATE -fno-semantic-interposition)
     target_link_options(${library} PRIVATE LINKER:--version-script=${PROJECT_SOURCE_DIR}/cmake/exports.map)
     set_target_properties(${library} PROPERTIES LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/exports.map)
   endforeach()

@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""Compiles and runs every program that README and the documents show: docs_test.py SOURCE BUILD.
+
+A block of C++ is a whole program, with a main or with tests of GoogleTest; "<!-- fails: TEXT -->" above it says that it fails and
+prints that. One that serves goes on while those after it in the same document run; port 8080 is replaced by a free one.
+"""
+
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+
+SOURCE, BUILD = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
+BLOCK = re.compile(r"(?:<!-- fails: (.*?) -->\n)?```cpp\n(.*?)```", re.S)
+LIBRARIES = ["-lgofer_testing", "-lgofer_http", "-Wl,--undefined=gofer_debug_layer", "-lgofer", "-pthread"]
+
+
+def compile_program(text, folder, name):
+    source = folder / f"{name}.cpp"
+    source.write_text(text)
+    tests = ["-lgtest_main", "-lgtest"] if "int main" not in text else []
+    tls = ["-lssl", "-lcrypto"] if "gofer/http" in text else []
+    optional = [f"-l{l}" for l in ("dw",) if list(pathlib.Path("/usr/lib").glob(f"*/lib{l}.so"))]
+    done = subprocess.run(["g++", "-std=c++20", "-Wall", "-Wextra", "-Werror", f"-I{SOURCE / 'include'}", source, "-o", folder / name,
+                           *tests, f"-L{BUILD}", *LIBRARIES, *tls, *optional], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"{name} does not compile:\n{done.stderr}")
+    return folder / name
+
+
+def wait_for(port):
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            pass
+
+
+def main():
+    programs = 0
+    for document in [SOURCE / "README.md", *sorted((SOURCE / "docs").rglob("*.md"))]:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        serving = []
+        with tempfile.TemporaryDirectory() as folder:
+            for i, (fails, text) in enumerate(BLOCK.findall(document.read_text(encoding="utf-8"))):
+                name = f"{document.stem}_{i}"
+                program = compile_program(text.replace(":8080", f":{port}"), pathlib.Path(folder), name)
+                programs += 1
+                if ".serve()" in text:
+                    serving.append(subprocess.Popen([program], stderr=subprocess.DEVNULL))
+                    wait_for(port)
+                    continue
+                done = subprocess.run([program], capture_output=True, text=True, timeout=120)
+                output = done.stdout + done.stderr
+                print(f"{name}: {output.strip()[:200]!r}")
+                if fails and (done.returncode == 0 or fails not in output):
+                    raise SystemExit(f"{name} was to fail with {fails!r}:\n{output}")
+                if not fails and (done.returncode != 0 or not output):
+                    raise SystemExit(f"{name} ended with {done.returncode}:\n{output}")
+            for server in serving:
+                server.kill()
+                server.wait()
+    print(f"{programs} programs")
+    return 0 if programs >= 5 else 1
+
+
+sys.exit(main())
