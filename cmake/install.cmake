@@ -75,8 +75,8 @@ if(PROJECT_IS_TOP_LEVEL)
   if(gofer_needs_openssl)
     string(APPEND CPACK_DEBIAN_PACKAGE_DEPENDS ", libssl-dev")
   endif()
-  set(CPACK_DEBIAN_PACKAGE_DESCRIPTION "Go's concurrency toolkit for C++20
- Fibers, channels and select, worker pools, wait groups, mutexes, atomic
- counters, TCP and an HTTP server, and an engine that explores schedules.")
+  set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${PROJECT_DESCRIPTION}")
+  set(CPACK_DEBIAN_PACKAGE_DESCRIPTION "Fibers, channels and select, worker pools, wait groups, mutexes, atomic
+counters, TCP and an HTTP server, and an engine that explores schedules.")
   include(CPack)
 endif()

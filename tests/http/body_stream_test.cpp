@@ -131,12 +131,8 @@ TEST_F(BodyStream, AnUploadIsReadPartByPartAndTheNextRequestFollows) {
 
 TEST_F(BodyStream, AnUploadByteByByteIsTheSame) {
   auto c = client();
-  const std::string text = upload("/sum", chunked, "2\r\n\1\2\r\n1;x=y\r\n\3\r\n0\r\nTrailer: t\r\n\r\n") +
-                           upload("/sum", sized(3), "\1\2\3") + get("/hello");
-  for (const char byte : text) {
-    c.send(std::string_view(&byte, 1));
-    gofer::yield();
-  }
+  c.send_byte_by_byte(upload("/sum", chunked, "2\r\n\1\2\r\n1;x=y\r\n\3\r\n0\r\nTrailer: t\r\n\r\n") +
+                      upload("/sum", sized(3), "\1\2\3") + get("/hello"));
   EXPECT_EQ(c.receive()->body, "3 6");
   EXPECT_EQ(c.receive()->body, "3 6");
   EXPECT_EQ(c.receive()->body, "hello");

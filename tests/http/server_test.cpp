@@ -105,12 +105,7 @@ TEST_F(Server, ReadsARequestThatComesByteByByte) {
       "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;e=1\r\nde\r\n0\r\nTrailer: "
       "t\r\n\r\n";
   const std::string sized = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabcde";
-  for (const auto& text : {get("/hello/slow"), chunked, sized}) {
-    for (const char byte : text) {
-      c.send(std::string_view(&byte, 1));
-      gofer::yield();
-    }
-  }
+  for (const auto& text : {get("/hello/slow"), chunked, sized}) c.send_byte_by_byte(text);
   EXPECT_EQ(c.receive()->body, "Hello, slow");
   EXPECT_EQ(c.receive()->body, "abcde");
   EXPECT_EQ(c.receive()->body, "abcde");

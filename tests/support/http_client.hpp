@@ -10,6 +10,7 @@
 #include <string_view>
 #include <system_error>
 
+#include <gofer/go.hpp>
 #include <gofer/net.hpp>
 
 namespace test {
@@ -27,6 +28,14 @@ class http_client {
   }
 
   void send(std::string_view bytes) { connection_.write(std::as_bytes(std::span(bytes))); }
+
+  /// So that each byte is likely to be read by itself.
+  void send_byte_by_byte(std::string_view bytes) {
+    for (const char byte : bytes) {
+      send(std::string_view(&byte, 1));
+      gofer::yield();
+    }
+  }
 
   /// The next answer with a Content-Length, or one without a body; nothing at the end of the connection or after a
   /// reset.
