@@ -1,5 +1,5 @@
 # Thin calls; what they do is in scripts/ and CMakePresets.json.
-.PHONY: run test check check-long check-aarch64 stress format bench
+.PHONY: run test check check-long check-aarch64 stress format bench docs
 
 build = cmake --preset $(1) $(2) >/dev/null && cmake --build --preset $(1)
 # To run the server nobody needs what the tests need; a build that has the tests keeps them.
@@ -34,6 +34,10 @@ check-aarch64:
 format:
 	@scripts/setup check
 	@scripts/format
+
+docs:
+	@scripts/setup docs
+	@mkdocs build --strict --quiet && echo "build/site/index.html"
 
 bench:
 	@scripts/setup bench
