@@ -41,4 +41,4 @@ docs:
 
 bench:
 	@scripts/setup bench
-	@scripts/bench $(ARGS)
+	@scripts/bench $(or $(ARGS),--write)

@@ -18,6 +18,8 @@ constexpr std::chrono::seconds linger_time{1};
 constexpr std::size_t linger_bytes = std::size_t{1} << 20;
 /// The buffer grows up to this while bodies fill it.
 constexpr std::size_t largest_part = 65536;
+/// What is larger is not kept while a connection waits for its next request.
+constexpr std::size_t most_kept = 16384;
 
 }  // namespace
 
@@ -100,9 +102,9 @@ bool session::advance(sched::time_point deadline, refusal& why) {
 
 /// What a large request needed a connection that waits for the next one need not hold.
 void session::give_back() {
-  if (begin_ == end_ && buffer_.size() > first_buffer) std::vector<char>(first_buffer).swap(buffer_);
+  if (begin_ == end_ && buffer_.size() > most_kept) std::vector<char>(first_buffer).swap(buffer_);
   for (std::string* each : {&request_.body_, &out_}) {
-    if (each->capacity() > largest_part) std::string().swap(*each);
+    if (each->capacity() > most_kept) std::string().swap(*each);
   }
 }
 

@@ -17,6 +17,9 @@ namespace {
 constexpr int looks_before_sleep = 4;
 constexpr int pauses_between_looks = 16;
 
+/// A processor whose ring is full of fibers that yield serves so many sockets at a time all the same.
+constexpr std::size_t least_polled = 16;
+
 std::uint64_t random(processor& p) noexcept {  // xorshift64 (Marsaglia, 2003)
   std::uint64_t x = p.random.get();
   x ^= x << 13;
@@ -60,12 +63,12 @@ bool expire_timers(runtime& r, timer_heap& timers) noexcept {
   return any;
 }
 
-/// Takes from the kernel no more than there is room for: what waits there keeps its place, and what goes by way of the
-/// shared queue loses it to whatever comes next.
+/// Takes from the kernel no more than there is room for, or only a little more where there is none: what waits there
+/// keeps its place, and what goes by way of the shared queue loses it to whatever comes next.
 bool poll_network(runtime& r, const processor& p) noexcept {
   if (!r.network.watching() || r.network.occupied()) return false;
   const std::size_t room = run_ring::capacity - std::min<std::size_t>(p.ring.size(), run_ring::capacity);
-  return room != 0 && r.network.poll(room) != 0;
+  return r.network.poll(std::max(room, least_polled)) != 0;
 }
 
 /// Own work, and at intervals what others would wait for too long.
