@@ -31,11 +31,11 @@ class Package(unittest.TestCase):
         run("cmake", "--install", build, "--prefix", self.folder / "usr")
         return self.folder / "usr"
 
-    def use(self, by, *options, programs=tuple(PROGRAMS)):
+    def use(self, by, *options, programs=tuple(PROGRAMS), targets=("all",)):
         """Builds the project of this folder, and runs it."""
         build = self.folder / "build"
         run("cmake", "-G", "Ninja", "-S", HERE, "-B", build, f"-DGOFER_BY={by}", *options)
-        run("cmake", "--build", build)
+        run("cmake", "--build", build, "--target", *targets)
         for program in programs:
             self.assertEqual(run(build / program), PROGRAMS[program], program)
 
@@ -71,7 +71,7 @@ class Package(unittest.TestCase):
 
     def test_sources_within_a_project(self):
         self.use("add_subdirectory", f"-DGOFER_FROM={SOURCE}", "-DGOFER_HTTP=OFF",
-                 programs=["uses_gofer"])
+                 programs=["uses_gofer"], targets=["uses_gofer"])
 
     def test_fetched_and_shared(self):
         self.use("FetchContent", f"-DGOFER_FROM={SOURCE}", "-DGOFER_HTTP=OFF", "-DBUILD_SHARED_LIBS=ON", "-DGOFER_INSTALL=ON",
