@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 #include <gofer/debug.hpp>
@@ -50,9 +51,10 @@ const char* in_words(gofer::debug::fiber_state s) {
 }
 
 bool has(const gofer::debug::fiber_info& f, const std::string& text) {
-  const std::string in[] = {std::to_string(f.id), f.name, in_words(f.state), f.operation, f.started_at};
-  return text.empty() ||
-         std::ranges::any_of(in, [&](const std::string& s) { return s.find(text) != std::string::npos; });
+  if (text.empty()) return true;
+  const std::string id = std::to_string(f.id);
+  const std::string_view in[] = {id, f.name, in_words(f.state), f.operation, f.started_at};
+  return std::ranges::any_of(in, [&](std::string_view s) { return s.find(text) != std::string_view::npos; });
 }
 
 /// A file in memory.

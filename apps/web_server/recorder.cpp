@@ -78,8 +78,9 @@ void recorder::record() {
 json recorder::look() {
   const auto now = steady_clock::now();
   const measurements::by_route all = measured_.all();
-  json event{{"sample", sample(now - looked_, total(all))},
-             {"stats", to_json(service_.stats())},
+  const statistics stats = service_.stats();
+  json event{{"sample", sample(now - looked_, total(all), stats.rejected)},
+             {"stats", to_json(stats)},
              {"server", {{"connections", server_.stats().connections}}},
              {"routes", routes(all)},
              {"load", to_json(load_.now())}};
@@ -88,7 +89,7 @@ json recorder::look() {
 }
 
 /// What has changed since the last look, by the second, and what is now.
-json recorder::sample(nanoseconds since_last, const measurements::answers& all) {
+json recorder::sample(nanoseconds since_last, const measurements::answers& all, std::int64_t rejected) {
   const double seconds = std::chrono::duration<double>(since_last).count();
   const auto by_second = [&](auto before, auto now) { return static_cast<double>(now - before) / seconds; };
   const histogram fresh = all.latencies.since(answers_.latencies);
@@ -97,7 +98,6 @@ json recorder::sample(nanoseconds since_last, const measurements::answers& all) 
   };
   const gofer::worker_pool_stats pool = service_.pool_stats();
   const gofer::runtime_stats runtime = gofer::stats();
-  const std::int64_t rejected = service_.stats().rejected;
   const nanoseconds used = processor_time();
   json s{{"time",
           std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())

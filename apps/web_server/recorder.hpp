@@ -40,7 +40,7 @@ class recorder {
  private:
   void record();
   json look();
-  json sample(std::chrono::nanoseconds since_last, const measurements::answers& all);
+  json sample(std::chrono::nanoseconds since_last, const measurements::answers& all, std::int64_t rejected);
   void publish(const json& event);
 
   const gofer::http::server& server_;

@@ -124,8 +124,8 @@ bool session::read_request() {
     }
   }
   find_route();
-  const bool limited = route_.found != nullptr && route_.found->options.max_body_bytes;
-  why = parser_->limit_body(limited ? *route_.found->options.max_body_bytes : core_.options.max_body_bytes);
+  const route_options of_route = route_.found != nullptr ? route_.found->options : route_options{};
+  why = parser_->limit_body(of_route.max_body_bytes.value_or(core_.options.max_body_bytes));
   if (why) return refuse(why);
   if (!parser_->complete() && !streams_body() && !read_whole_body()) return false;
   body_pending_.store(!parser_->complete(), std::memory_order_relaxed);

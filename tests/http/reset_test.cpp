@@ -5,17 +5,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <chrono>
 #include <cstdlib>
-#include <optional>
 #include <string>
 #include <string_view>
 
 #include <gofer/gofer.hpp>
 #include <gofer/http.hpp>
 
-#include "support/callers.hpp"
 #include "support/http_client.hpp"
 
 namespace {

@@ -5,6 +5,7 @@ A block of C++ is a whole program, with a main or with tests of GoogleTest; "<!-
 prints that. One that serves goes on while those after it in the same document run; port 8080 is replaced by a free one.
 """
 
+import os
 import pathlib
 import re
 import socket
@@ -14,17 +15,21 @@ import tempfile
 
 SOURCE, BUILD = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
 BLOCK = re.compile(r"(?:<!-- fails: (.*?) -->\n)?```cpp\n(.*?)```", re.S)
-LIBRARIES = ["-lgofer_testing", "-lgofer_http", "-Wl,--undefined=gofer_debug_layer", "-lgofer", "-pthread"]
+
+
+def flags():
+    """What pkg-config says to who has installed this, of the build as it lies here."""
+    return subprocess.run(["pkg-config", f"--define-variable=includedir={SOURCE / 'include'}", f"--define-variable=libdir={BUILD}",
+                           "--cflags", "--libs", "gofer-testing", "gofer-http"], check=True, capture_output=True, text=True,
+                          env=dict(os.environ, PKG_CONFIG_PATH=str(BUILD))).stdout.split()
 
 
 def compile_program(text, folder, name):
     source = folder / f"{name}.cpp"
     source.write_text(text)
     tests = ["-lgtest_main", "-lgtest"] if "int main" not in text else []
-    tls = ["-lssl", "-lcrypto"] if "gofer/http" in text else []
-    optional = [f"-l{l}" for l in ("dw",) if list(pathlib.Path("/usr/lib").glob(f"*/lib{l}.so"))]
-    done = subprocess.run(["g++", "-std=c++20", "-Wall", "-Wextra", "-Werror", f"-I{SOURCE / 'include'}", source, "-o", folder / name,
-                           *tests, f"-L{BUILD}", *LIBRARIES, *tls, *optional], capture_output=True, text=True)
+    done = subprocess.run(["g++", "-std=c++20", "-Wall", "-Wextra", "-Werror", source, "-o", folder / name, *tests, *flags()],
+                          capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(f"{name} does not compile:\n{done.stderr}")
     return folder / name
