@@ -1,8 +1,7 @@
 // Statistics of several fields that belong together, in three forms. Which to choose:
 //
 //   sharded<T>           for counting: updates are frequent and touch memory of their own thread alone, reading puts
-//   the
-//                        parts together. The first choice.
+//                        the parts together. The first choice.
 //   atomic_value<T>      for what changes rarely and is read all the time: reading is a few instructions and sees all
 //                        fields of one moment, an update copies the whole.
 //   a mutex around a T   for the rest: an update that looks at several things, takes long, or has to wait.

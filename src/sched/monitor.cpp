@@ -26,8 +26,12 @@ constexpr int quiet_looks_before_slower = 8;
 // A processor that has not switched for this long is taken to stand still. Under ThreadSanitizer a switch itself can
 // take milliseconds.
 constexpr milliseconds patience{arch::contexts_are_kept ? 100 : 10};
-// Timers that are late by so much are served here, and sockets that nobody has looked at for so long.
+// Timers that are late by so much are served here, and, while nobody gets round to them, sockets that nobody has looked
+// at for so long.
 constexpr milliseconds late{2};
+// A processor that switches looks at the sockets when those it has found have had their turn; not even hundreds of
+// those may delay the others for longer than this.
+constexpr milliseconds longest_round{10};
 // With nothing running for this many of the longest pauses the monitor sleeps until it is woken.
 constexpr int idle_looks_before_sleep = 20;
 // Stacks that were not needed for so long give their memory back.
@@ -62,8 +66,8 @@ void monitor::run(runtime& r) noexcept {
     if (dump_wanted_.exchange(false, std::memory_order_acq_rel)) {
       if (auto* dump = above.dump.load(std::memory_order_acquire)) dump(r);
     }
-    if (look(r)) {
-      pause = shortest_pause;
+    if (const auto next = look(r); next < longest_pause) {
+      pause = std::min(pause, next);
       quiet = 0;
     } else if (++quiet >= quiet_looks_before_slower) {
       pause = std::min<std::chrono::nanoseconds>(pause * 2, longest_pause);
@@ -103,12 +107,13 @@ void monitor::fall_asleep(runtime& r) noexcept {
   }
 }
 
-/// Returns true if there was something to mend.
-bool monitor::look(runtime& r) noexcept {
-  bool found = false;
+/// Returns how soon to look again, for what was found: the longest pause if there was nothing to mend.
+std::chrono::nanoseconds monitor::look(runtime& r) noexcept {
+  bool taken = false;
   const time_point time = now();
   const bool somebody_idle = r.idle.idle() != 0;
   processor* standing = nullptr;  // one that nobody stands in for yet
+  bool moving = false;            // some processor has switched lately
   const unsigned known = r.known_processors();
   if (seen_.size() < known) {
     try {
@@ -118,17 +123,20 @@ bool monitor::look(runtime& r) noexcept {
   }
   for (unsigned i = 0; i < std::min<std::size_t>(known, seen_.size()); ++i) {
     processor& p = r.at(i);
-    if (!stands_still(p, seen_[i], time)) continue;
+    const bool still = stands_still(p, seen_[i], time);
+    if (!seen_[i].idle && time - seen_[i].since < late) moving = true;
+    if (!still) continue;
     const bool for_long = time - seen_[i].since >= patience;
     // With others idle what it holds goes to them at once: waking them is cheap, and right more often than not.
-    if (somebody_idle || for_long) found = take_work_of(r, p) || found;
+    if (somebody_idle || for_long) taken = take_work_of(r, p) || taken;
     if (for_long && !p.replaced.load(std::memory_order_relaxed)) standing = &p;
   }
-  found = serve_timers(r, time) || found;
-  found = serve_sockets(r, time) || found;
-  if (found) r.notify();
+  const bool timers = serve_timers(r, time);
+  const bool served = serve_sockets(r, time, moving ? longest_round : late) || timers;
+  if (taken || served) r.notify();
   if (standing != nullptr && r.shared.size() != 0 && r.idle.idle() == 0) r.replace(*standing);
-  return found;
+  if (taken) return shortest_pause;
+  return served ? late / 2 : longest_pause;  // what is not served by others is not late before
 }
 
 /// Returns true if the processor is busy and has not switched since an earlier look.
@@ -153,13 +161,13 @@ bool monitor::take_work_of(runtime& r, processor& p) noexcept {
 }
 
 /// Nobody sleeps in the poller while all processors are busy, and a busy one may be so for long. Returns true if there
-/// was anything.
-bool monitor::serve_sockets(runtime& r, time_point time) noexcept {
+/// was anything at sockets that nobody has looked at for the time given.
+bool monitor::serve_sockets(runtime& r, time_point time, std::chrono::nanoseconds unseen) noexcept {
   if (const std::uint64_t looks = r.network.looks(); looks != network_looks_) {
     network_looks_ = looks;
     network_seen_ = time;
   }
-  if (time - network_seen_ < late || !r.network.watching() || r.network.occupied()) return false;
+  if (time - network_seen_ < unseen || !r.network.watching() || r.network.occupied()) return false;
   return r.network.poll() != 0;
 }
 

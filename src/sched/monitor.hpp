@@ -38,11 +38,11 @@ class monitor {
   };
 
   void run(runtime& r) noexcept;
-  bool look(runtime& r) noexcept;
+  std::chrono::nanoseconds look(runtime& r) noexcept;
   bool stands_still(processor& p, observation& seen, time_point time) noexcept;
   bool take_work_of(runtime& r, processor& p) noexcept;
   bool serve_timers(runtime& r, time_point time) noexcept;
-  bool serve_sockets(runtime& r, time_point time) noexcept;
+  bool serve_sockets(runtime& r, time_point time, std::chrono::nanoseconds unseen) noexcept;
   void fall_asleep(runtime& r) noexcept;
   void wake_slow() noexcept;
 

@@ -7,9 +7,13 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <string>
 #include <thread>
 
 #include <gofer/go.hpp>
+#include <gofer/runtime.hpp>
 #include <gofer/wait_group.hpp>
 
 #include "sched/runtime.hpp"
@@ -186,6 +190,56 @@ TEST(PollerStress, PingPongOverPipes) {
     network.close(there.ends[0], a);
     network.close(back.ends[0], b);
   });
+}
+
+/// How often the monitor has gone to sleep.
+long monitor_looks() {
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string name;
+    std::getline(std::ifstream(task.path() / "comm"), name);
+    if (name != "gofer-monitor") continue;
+    std::ifstream status(task.path() / "status");
+    for (std::string line; std::getline(status, line);) {
+      if (line.starts_with("voluntary_ctxt_switches:")) return std::stol(line.substr(line.find(':') + 1));
+    }
+  }
+  ADD_FAILURE() << "no monitor";
+  return 0;
+}
+
+TEST(Poller, IsLeftToAProcessorThatTakesLongForOneRound) {
+  if (test::sanitized) GTEST_SKIP() << "is about how often a thread wakes, which sanitizers change";
+  NEEDS_A_NEW_RUNTIME();
+  gofer::configure({.processors = 1});
+  constexpr int count = 64;  // a round of all is longer than the time after which the monitor looks at sockets itself
+  std::array<pipe_pair, count> pipes;
+  std::array<poll_record*, count> records{};
+  auto& network = runtime::get().network;
+  for (int i = 0; i < count; ++i) records[i] = network.open(pipes[i].ends[0]);
+  std::atomic<bool> stop{false};
+  gofer::wait_group all;
+  for (int i = 0; i < count; ++i) {
+    all.go([&, i] {
+      for (bool last = false; !last;) {
+        last = read_one(records[i], pipes[i].ends[0]) == 'z';
+        const auto begin = std::chrono::steady_clock::now();
+        while (std::chrono::steady_clock::now() - begin < 60us) {
+        }
+        EXPECT_EQ(write(pipes[(i + 1) % count].ends[1], last || stop ? "z" : "x", 1), 1);
+      }
+    });
+  }
+  for (const pipe_pair& p : pipes) EXPECT_EQ(write(p.ends[1], "x", 1), 1);
+  std::this_thread::sleep_for(50ms);
+  const auto begin = std::chrono::steady_clock::now();
+  const long before = monitor_looks();
+  std::this_thread::sleep_for(300ms);
+  const long looks = monitor_looks() - before;
+  const auto milliseconds = (std::chrono::steady_clock::now() - begin) / 1ms;
+  stop = true;
+  all.wait();
+  EXPECT_LT(looks, 2 * milliseconds);
+  for (int i = 0; i < count; ++i) network.close(pipes[i].ends[0], records[i]);
 }
 
 }  // namespace
