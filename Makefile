@@ -37,7 +37,7 @@ format:
 
 docs:
 	@scripts/setup docs
-	@mkdocs build --strict --quiet && echo "build/site/index.html"
+	@mkdocs build --strict --quiet && doxygen Doxyfile && echo "build/site/index.html"
 
 bench:
 	@scripts/setup bench

@@ -12,15 +12,17 @@ namespace gofer {
 /// count and few read, sharded_counter is faster by far. Overflow wraps around.
 class alignas(arch::cache_line) atomic_counter {
  public:
+  /// Starts at `initial`.
   constexpr explicit atomic_counter(std::int64_t initial = 0) noexcept : value_(initial) {}
 
-  // These return the new value.
+  /// Returns the new value.
   std::int64_t increment() noexcept { return add(1); }
   std::int64_t decrement() noexcept { return add(-1); }
   std::int64_t add(std::int64_t n) noexcept {
     return static_cast<std::int64_t>(static_cast<std::uint64_t>(value_.fetch_add(n)) + static_cast<std::uint64_t>(n));
   }
 
+  /// The value, by one atomic access.
   std::int64_t load() const noexcept { return value_.load(); }
   void store(std::int64_t value) noexcept { value_.store(value); }
   /// Returns the value before.

@@ -44,9 +44,11 @@ class snapshot {
     if (slot_ != nullptr) hazard::release(slot_);
   }
 
+  /// The version's value; none must be asked of an empty snapshot, but by `get`, which is null then.
   const T& operator*() const noexcept { return version_->value; }
   const T* operator->() const noexcept { return &version_->value; }
   const T* get() const noexcept { return version_ == nullptr ? nullptr : &version_->value; }
+  /// False for an empty one: made so, or moved from.
   explicit operator bool() const noexcept { return version_ != nullptr; }
   /// True for looks at the same version, not for versions that are equal.
   bool operator==(const snapshot& other) const noexcept { return version_ == other.version_; }
@@ -73,6 +75,7 @@ class snapshot {
 template <class T>
 class atomic_value {
  public:
+  /// Begins with `initial` as its version.
   explicit atomic_value(T initial) : current_(new hazard::version<T>(std::move(initial))) {}
   atomic_value(const atomic_value&) = delete;
   atomic_value& operator=(const atomic_value&) = delete;
@@ -82,11 +85,13 @@ class atomic_value {
     hazard::collect();
   }
 
+  /// The current version, which lives as long as the snapshot. Blocks for nobody.
   snapshot<T> load() const {
     hazard::slot* s = hazard::acquire();
     return {hazard::protect(*s, current_), s};
   }
 
+  /// Makes `desired` the current version.
   void store(T desired) {
     auto* next = new hazard::version<T>(std::move(desired));
     hazard::retire(current_.exchange(next, std::memory_order_acq_rel));

@@ -21,6 +21,7 @@ class barrier {
   /// Says in which phase its owner arrived.
   class arrival_token {
    public:
+    /// Moves only: a phase is waited for once.
     arrival_token(arrival_token&&) noexcept = default;
     arrival_token& operator=(arrival_token&&) noexcept = default;
 
@@ -30,13 +31,16 @@ class barrier {
     std::size_t phase_;
   };
 
+  /// The most participants there can be.
   static constexpr std::ptrdiff_t max() noexcept { return std::numeric_limits<std::ptrdiff_t>::max(); }
 
+  /// For `expected` participants a phase, of whom the last calls `completion`.
   explicit barrier(std::ptrdiff_t expected, CompletionFunction completion = CompletionFunction())
       : expected_(expected), missing_(expected), completion_(std::move(completion)) {}
   barrier(const barrier&) = delete;
   barrier& operator=(const barrier&) = delete;
 
+  /// Counts `n` participants as arrived; returns what `wait` waits with. Does not block.
   [[nodiscard]] arrival_token arrive(std::ptrdiff_t n = 1) {
     const std::scoped_lock hold(lock_);
     return arrival_token(arrive_locked(n));
@@ -60,11 +64,13 @@ class barrier {
     std::unique_lock hold(lock_);
     return next_phase_.wait_until(hold, at, [&] { return phase_ != token.phase_; });
   }
+  /// Returns false when a stop is requested before the phase ends.
   bool wait(const arrival_token& token, std::stop_token stop) {
     std::unique_lock hold(lock_);
     return next_phase_.wait(hold, std::move(stop), [&] { return phase_ != token.phase_; });
   }
 
+  /// Arrives and blocks until the phase ends.
   void arrive_and_wait() {
     std::unique_lock hold(lock_);
     const std::size_t mine = arrive_locked(1);

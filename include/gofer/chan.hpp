@@ -248,12 +248,16 @@ class chan : public channels::sending<T, chan<T>>,
              public channels::receiving<T, chan<T>>,
              public channels::observing<T, chan<T>> {
  public:
+  /// Holds up to `capacity` values; with 0 each send waits for its receive.
   explicit chan(std::size_t capacity = 0) : ref_(new channels::channel<T>(capacity)) {}
 
   /// Go's nil channel: send and receive wait for ever, a select case on it never runs.
   static chan nil() noexcept { return chan(channels::channel_ref<T>()); }
 
+  /// Whether both are of the same channel.
   bool operator==(const chan&) const noexcept = default;
+
+  /// For select.
   const channels::channel_ref<T>& ref() const& noexcept { return ref_; }
   channels::channel_ref<T> ref() && noexcept { return std::move(ref_); }
 
@@ -266,8 +270,12 @@ class chan : public channels::sending<T, chan<T>>,
 template <class T>
 class sender : public channels::sending<T, sender<T>>, public channels::observing<T, sender<T>> {
  public:
+  /// The sending side of `ch`.
   sender(const chan<T>& ch) noexcept : ref_(ch.ref()) {}  // NOLINT(google-explicit-constructor): as in Go
+  /// Whether both are of the same channel.
   bool operator==(const sender&) const noexcept = default;
+
+  /// For select.
   const channels::channel_ref<T>& ref() const& noexcept { return ref_; }
   channels::channel_ref<T> ref() && noexcept { return std::move(ref_); }
 
@@ -279,9 +287,14 @@ class sender : public channels::sending<T, sender<T>>, public channels::observin
 template <class T>
 class receiver : public channels::receiving<T, receiver<T>>, public channels::observing<T, receiver<T>> {
  public:
+  /// The receiving side of `ch`.
   receiver(const chan<T>& ch) noexcept : ref_(ch.ref()) {}  // NOLINT(google-explicit-constructor): as in Go
+  /// For what makes channels itself: tickers, pools.
   explicit receiver(channels::channel_ref<T> ref) noexcept : ref_(std::move(ref)) {}
+  /// Whether both are of the same channel.
   bool operator==(const receiver&) const noexcept = default;
+
+  /// For select.
   const channels::channel_ref<T>& ref() const& noexcept { return ref_; }
   channels::channel_ref<T> ref() && noexcept { return std::move(ref_); }
 

@@ -32,6 +32,7 @@ class condition_variable_any {
     while (!ready()) wait_once(lock, sched::for_ever);
   }
 
+  /// The same for so long; with `ready`, return what it says in the end.
   template <class Lock, class Rep, class Period>
   std::cv_status wait_for(Lock& lock, std::chrono::duration<Rep, Period> d) {
     return status(wait_once(lock, {.deadline = sched::deadline_after(d)}));
@@ -103,12 +104,17 @@ class condition_variable_any {
 ///     ready.wait(lock, [&] { return !jobs.empty(); });
 class condition_variable {
  public:
+  /// What the standard's condition variable waits with, for a gofer::mutex.
   using lock_type = std::unique_lock<mutex>;
+
   constexpr condition_variable() noexcept = default;
 
+  /// Wakes the longest waiter, or all. The lock need not be held.
   void notify_one() noexcept { any_.notify_one(); }
   void notify_all() noexcept { any_.notify_all(); }
 
+  /// Give up `lock`, block until notified, and take `lock` back; with `ready`, until that is true, which is what the
+  /// timed forms return.
   void wait(lock_type& lock) { any_.wait(lock); }
   template <class Predicate>
   void wait(lock_type& lock, Predicate ready) {

@@ -32,6 +32,7 @@ class context {
   /// Never cancelled, no deadline, no values: the root.
   static context background();
 
+  /// A child that `cancel` ends by itself, and that ends with this one.
   context with_cancel() const;
   /// Cancelled with std::errc::timed_out when the time is up.
   template <class Rep, class Period>
@@ -57,6 +58,7 @@ class context {
   /// nothing to the background.
   void cancel(std::error_code cause = std::make_error_code(std::errc::operation_canceled));
 
+  /// True once it is cancelled or its deadline has passed.
   bool done() const;
   /// The cause once done, else no error.
   std::error_code error() const;

@@ -17,6 +17,7 @@ class semaphore {
  public:
   constexpr explicit semaphore(std::ptrdiff_t permits) noexcept : permits_(static_cast<std::uint64_t>(permits)) {}
 
+  /// Takes one if there is one now; returns whether.
   bool try_acquire() noexcept;
   bool acquire(const sched::wait_limit& limit);
   void release(std::ptrdiff_t n, std::ptrdiff_t most);
@@ -35,12 +36,15 @@ class counting_semaphore {
   static_assert(LeastMaxValue >= 0);
 
  public:
+  /// The most there can be to acquire.
   static constexpr std::ptrdiff_t max() noexcept { return LeastMaxValue; }
 
   /// With `desired` permits, from 0 to `max()`.
   constexpr explicit counting_semaphore(std::ptrdiff_t desired = 0) noexcept : semaphore_(desired) {}
 
+  /// Blocks until there is one, and takes it.
   void acquire() { semaphore_.acquire(sched::for_ever); }
+  /// Take one if there is one, at once or within the time; return whether there was.
   bool try_acquire() noexcept { return semaphore_.try_acquire(); }
   template <class Rep, class Period>
   bool try_acquire_for(std::chrono::duration<Rep, Period> d) {

@@ -21,12 +21,12 @@ enum class fiber_state { running, ready, waiting };
 
 /// What a fiber was doing when it was looked at.
 struct fiber_info {
-  std::uint64_t id = 0;
-  std::string name;
-  fiber_state state = fiber_state::running;
-  std::string operation;               // waiting: in which
-  std::chrono::milliseconds since{0};  // waiting: how long it has been
-  std::string started_at;              // "source.cpp:12", as far as that is known
+  std::uint64_t id = 0;                      // as this_fiber::id()
+  std::string name;                          // empty if it has none
+  fiber_state state = fiber_state::running;  // the moment it was looked at
+  std::string operation;                     // waiting: in which
+  std::chrono::milliseconds since{0};        // waiting: how long it has been
+  std::string started_at;                    // "source.cpp:12", as far as that is known
 };
 
 /// Calls `look` for every fiber, one after another: for pages and tables, where `dump` is for people. Where the caller

@@ -110,6 +110,7 @@ template <class R>
 class future {
  public:
   future() noexcept = default;
+  /// Leaves `other` without a result to come; what was to come here before is given up as by the destructor.
   future(future&& other) noexcept : outcome_(std::move(other.outcome_)), joins_(other.joins_) {}
   future& operator=(future&& other) noexcept {
     future old(std::move(*this));

@@ -201,6 +201,7 @@ class fiber_local {
   fiber_local(const fiber_local&) = delete;
   fiber_local& operator=(const fiber_local&) = delete;
 
+  /// The calling fiber's T, made by its first use.
   T& operator*() const { return *static_cast<T*>(sched::fiber_local_value(key_)); }
   T* operator->() const { return &**this; }
 

@@ -32,6 +32,7 @@ using field_list = std::vector<std::pair<std::string, std::string>>;
 /// had better let it pass: the client is answered with its status.
 class bad_body : public std::runtime_error {
  public:
+  /// With the status to answer.
   bad_body(int status, const char* why) : std::runtime_error(why), status_(status) {}
   /// 400, 408 or 413.
   int status() const noexcept { return status_; }
@@ -43,6 +44,7 @@ class bad_body : public std::runtime_error {
 /// What a client asks. Looking up what is not there gives an empty string.
 class request {
  public:
+  /// As sent, upper case: "GET".
   const std::string& method() const noexcept { return method_; }
   /// As it came: "/a%20b?x=1".
   const std::string& target() const noexcept { return target_; }
@@ -203,8 +205,8 @@ struct route_options {
 
 /// A certificate with the chain behind it, and its key; PEM.
 struct tls_files {
-  std::string certificate;
-  std::string key;
+  std::string certificate;  // a file's name
+  std::string key;          // likewise
 };
 
 struct server_options {
@@ -251,6 +253,7 @@ struct server_stats {
 /// What no pattern knows is answered with 404, with 405 if another method is known, OPTIONS with the methods.
 class server {
  public:
+  /// Binds nothing yet. Throws std::invalid_argument if the options contradict each other.
   explicit server(server_options options = {});
   server(const server&) = delete;
   server& operator=(const server&) = delete;
@@ -289,6 +292,7 @@ class server {
   /// Where it listens, with the real port; the address of the options before `start`.
   std::string address() const;
 
+  /// Counted so far; from any thread, at any time.
   server_stats stats() const;
 
  private:

@@ -24,6 +24,7 @@ class answer_parser;
 /// What a server answered.
 class answer {
  public:
+  /// 200 and the like.
   int status() const noexcept { return status_; }
   /// The first field of that name, whatever its case; empty if there is none.
   const std::string& header(std::string_view name) const noexcept;
@@ -42,6 +43,7 @@ class answer {
 
 /// What to ask.
 struct client_request {
+  /// Any token; "HEAD" and "CONNECT" have answers without a body.
   std::string method = "GET";
   /// "http://host:port/path?query" or "https://..."; without a port 80, or 443.
   std::string url;
@@ -91,6 +93,7 @@ class client {
   /// operation_canceled, connection_refused, ...), bad_answer.
   answer send(const client_request& request);
 
+  /// `send` of a request with nothing but that.
   answer get(std::string url) { return send({.url = std::move(url)}); }
   answer post(std::string url, std::string body, std::string type = "application/octet-stream") {
     return send({.method = "POST",

@@ -122,6 +122,7 @@ class listener {
   handle acceptor_;
 };
 
+/// Connects as `dial` does, giving up at `deadline`.
 connection dial_until(std::string_view address, sched::time_point deadline);
 
 /// Connects to an address, to the first of a name's that answers. Throws std::system_error, timed_out when that takes

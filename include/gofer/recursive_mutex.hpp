@@ -15,6 +15,7 @@ class recursive_mutex {
  public:
   constexpr recursive_mutex() noexcept = default;
 
+  /// Blocks until the mutex is the caller's, which it may be already.
   void lock() {
     if (!enter_again()) {
       mutex_.lock();

@@ -27,16 +27,16 @@ unsigned processors() noexcept;
 /// What the runtime has done and is doing. Each number is exact for some moment while the call ran, but not all for
 /// the same one.
 struct runtime_stats {
-  std::uint64_t fibers = 0;    // alive: started and not finished
-  std::uint64_t runnable = 0;  // of these, ready to run and waiting for a processor
-  std::uint64_t parked = 0;    // of these, waiting in some operation
-  std::uint64_t started = 0;   // fibers since the start of the program
-  std::uint64_t switches = 0;  // from one fiber to another, or to the scheduler
-  std::uint64_t steals = 0;    // fibers that a processor took from another
-  std::uint64_t handoffs = 0;  // processors given away by blocking()
-  std::uint64_t parks = 0;     // waits that gave up the processor
-  unsigned processors = 0;
-  unsigned idle_processors = 0;
+  std::uint64_t fibers = 0;         // alive: started and not finished
+  std::uint64_t runnable = 0;       // of these, ready to run and waiting for a processor
+  std::uint64_t parked = 0;         // of these, waiting in some operation
+  std::uint64_t started = 0;        // fibers since the start of the program
+  std::uint64_t switches = 0;       // from one fiber to another, or to the scheduler
+  std::uint64_t steals = 0;         // fibers that a processor took from another
+  std::uint64_t handoffs = 0;       // processors given away by blocking()
+  std::uint64_t parks = 0;          // waits that gave up the processor
+  unsigned processors = 0;          // that run fibers when there is work, surplus ones not counted
+  unsigned idle_processors = 0;     // of these, without work
   unsigned surplus_processors = 0;  // that run now because others stand still
   unsigned threads = 0;             // worker threads, with and without a processor
 };

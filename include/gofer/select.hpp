@@ -241,11 +241,13 @@ auto otherwise(F f = {}) {
 /// A case of a list that is made at run time; any of the above converts to it. Keeps its channel alive.
 class select_case {
  public:
+  /// Of what on_receive, on_send, on_timeout and the others return.
   template <channels::any_case C>
   select_case(C c) : case_(std::make_unique<C>(std::move(c))) {  // NOLINT(google-explicit-constructor)
     case_->keep_channel();
   }
 
+  /// For select.
   channels::select_case_base* get() const noexcept { return case_.get(); }
 
  private:

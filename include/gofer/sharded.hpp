@@ -21,6 +21,7 @@ class sharded_counter {
  public:
   sharded_counter() = default;
 
+  /// A plain load and store of the thread's own cell.
   void add(std::int64_t n = 1) {
     std::atomic<std::uint64_t>& mine = cells_.own().value;
     mine.store(mine.load(std::memory_order_relaxed) + static_cast<std::uint64_t>(n), std::memory_order_release);
@@ -28,6 +29,7 @@ class sharded_counter {
   void increment() { add(1); }
   void decrement() { add(-1); }
 
+  /// The sum of all cells: everything added before the call, and some of what is added meanwhile.
   std::int64_t load() const { return static_cast<std::int64_t>(sum() - base_.load(std::memory_order_acquire)); }
 
   /// Makes the counter `value`; returns what it was.

@@ -43,8 +43,10 @@ struct explore_report {
 /// the object, the place in the source.
 class schedule_failure : public std::runtime_error {
  public:
+  /// For `explore`, which throws it.
   schedule_failure(const std::string& what, std::uint64_t seed, std::size_t schedule)
       : std::runtime_error(what), seed_(seed), schedule_(schedule) {}
+  /// What `replay` wants, and which of the schedules it was.
   std::uint64_t seed() const noexcept { return seed_; }
   std::size_t schedule() const noexcept { return schedule_; }
 
@@ -53,7 +55,7 @@ class schedule_failure : public std::runtime_error {
   std::size_t schedule_;
 };
 
-// What the two below call.
+/// What `explore` and `replay` call.
 explore_report explore_body(const std::function<void()>& body, const explore_options& options);
 void replay_body(std::uint64_t seed, const std::function<void()>& body);
 
@@ -103,6 +105,7 @@ struct net_options {
 ///       ...
 class net {
  public:
+  /// An empty network.
   explicit net(net_options options = {});
   net(const net&) = delete;
   net& operator=(const net&) = delete;

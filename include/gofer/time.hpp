@@ -63,6 +63,7 @@ class ticker {
 /// stops it; a call that has begun goes on.
 class timer {
  public:
+  /// Starts it.
   template <class Rep, class Period>
   timer(std::chrono::duration<Rep, Period> d, std::function<void()> on_expiry)
       : timer(sched::deadline_after(d), std::move(on_expiry)) {}

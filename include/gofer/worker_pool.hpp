@@ -33,11 +33,12 @@ std::size_t number() noexcept;
 /// What became of one task.
 template <class R>
 struct task_result {
-  std::uint64_t id = 0;
+  std::uint64_t id = 0;                // what `submit` returned for it
   unsigned attempts = 0;               // 0: discarded before the first
   std::chrono::nanoseconds waited{0};  // in the queue; only in a pool that is `timed`
   std::chrono::nanoseconds ran{0};     // all attempts; likewise
 
+  /// False if the task failed: `error` says why, `value` throws it.
   bool ok() const noexcept { return returned_.has_value(); }
   /// What the task returned; rethrows what it threw.
   R& value() {
@@ -49,6 +50,7 @@ struct task_result {
   /// What the error says; empty if it is ok.
   std::string message() const;
 
+  /// For the pool: at most one of these is there.
   std::optional<R> returned_ = {};
   std::exception_ptr error_ = {};
 };
@@ -433,6 +435,7 @@ class worker_pool : public tasks::pool_base {
 template <>
 class worker_pool<void, void> : public tasks::pool_base {
  public:
+  /// Starts the workers there are at least.
   explicit worker_pool(worker_pool_options options = {})
       : pool_base(std::make_shared<tasks::pool_core>(std::move(options), [] {})) {}
 
