@@ -5,7 +5,7 @@
 #include <gofer/detail/arch/cpu.hpp>
 #include <gofer/detail/sched/atomic.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 /// A 64-bit counter that many may change and read at once, exact at every moment, on a cache line of its own. Every
 /// operation is one atomic instruction, and what came before a change happens before a read that sees it. Where many
@@ -36,4 +36,4 @@ class alignas(arch::cache_line) atomic_counter {
   sched::atomic<std::int64_t> value_;
 };
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

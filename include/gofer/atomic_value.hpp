@@ -5,7 +5,7 @@
 
 #include <gofer/detail/atomic/hazard.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 template <class T>
 class atomic_value;
@@ -162,4 +162,4 @@ class atomic_value {
   sched::atomic<hazard::version<T>*> current_;
 };
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

@@ -10,7 +10,7 @@
 #include <gofer/condition_variable.hpp>
 #include <gofer/mutex.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 /// std::barrier for fibers and threads: a number of participants meet again and again; when all have arrived, one of
 /// them runs the completion and all go on to the next phase. What a participant did before arriving happens before the
@@ -105,4 +105,4 @@ class barrier {
   CompletionFunction completion_;
 };
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

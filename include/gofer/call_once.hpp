@@ -5,7 +5,7 @@
 
 #include <gofer/detail/sync/wait_queue.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 class once_flag;
 template <class F, class... Args>
@@ -46,4 +46,4 @@ void call_once(once_flag& flag, F&& f, Args&&... args) {
   flag.end(once_flag::done);
 }
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

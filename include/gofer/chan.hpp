@@ -11,7 +11,7 @@
 
 #include <gofer/detail/chan/channel.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 enum class chan_status {
   ok,
@@ -302,4 +302,4 @@ class receiver : public channels::receiving<T, receiver<T>>, public channels::ob
   channels::channel_ref<T> ref_;
 };
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

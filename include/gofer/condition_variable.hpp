@@ -9,7 +9,7 @@
 #include <gofer/detail/sync/wait_queue.hpp>
 #include <gofer/mutex.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 /// std::condition_variable_any for fibers and threads: waits until somebody notifies, with any lock given up meanwhile.
 /// Waiters are notified in order, and none is woken without reason; a predicate is still the way to use it, because
@@ -155,4 +155,4 @@ class condition_variable {
   condition_variable_any any_;
 };
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

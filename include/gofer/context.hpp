@@ -9,7 +9,7 @@
 
 #include <gofer/detail/sched/time.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 /// Names a value in a context: the address of the key is its name, so keys are usually static.
 template <class T>
@@ -75,4 +75,4 @@ class context {
   std::shared_ptr<state> state_;
 };
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

@@ -8,7 +8,7 @@
 
 #include <gofer/detail/sync/wait_queue.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 namespace sync {
 
@@ -17,7 +17,6 @@ class semaphore {
  public:
   constexpr explicit semaphore(std::ptrdiff_t permits) noexcept : permits_(static_cast<std::uint64_t>(permits)) {}
 
-  /// Takes one if there is one now; returns whether.
   bool try_acquire() noexcept;
   bool acquire(const sched::wait_limit& limit);
   void release(std::ptrdiff_t n, std::ptrdiff_t most);
@@ -66,4 +65,4 @@ class counting_semaphore {
 
 using binary_semaphore = counting_semaphore<1>;
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

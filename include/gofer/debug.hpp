@@ -5,7 +5,7 @@
 #include <functional>
 #include <string>
 
-namespace gofer::debug {
+namespace gofer::inline v0::debug {
 
 /// Writes what every fiber is doing to the descriptor `fd`, in plain text: its id and name, whether it runs or since
 /// when it waits, in which operation and for whom, where it was started, and, where the library was built with
@@ -34,4 +34,4 @@ struct fiber_info {
 /// that. What `look` throws ends it and is thrown on. Not from signal handlers.
 void for_each_fiber(const std::function<void(const fiber_info&)>& look);
 
-}  // namespace gofer::debug
+}  // namespace gofer::inline v0::debug

@@ -15,7 +15,7 @@
 #include <gofer/condition_variable.hpp>
 #include <gofer/go.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 template <class R>
 class future;
@@ -178,4 +178,4 @@ auto async(F&& f, Args&&... args) -> future<std::invoke_result_t<std::decay_t<F>
   return tasks::make_future(std::move(shared), true);
 }
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

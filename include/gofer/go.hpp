@@ -16,7 +16,7 @@
 #include <gofer/detail/sched/time.hpp>
 #include <gofer/detail/sched/waiter.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 /// How a fiber is to be.
 struct go_options {
@@ -210,4 +210,4 @@ class fiber_local {
                               .destroy = [](void* value) noexcept { delete static_cast<T*>(value); }};
 };
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

@@ -20,7 +20,7 @@
 ///       r.write("Hello, " + q.path_value("name") + "\n");
 ///     });
 ///     server.serve();
-namespace gofer::http {
+namespace gofer::inline v0::http {
 
 class session;
 class server_core;
@@ -301,4 +301,4 @@ class server {
   std::shared_ptr<server_core> core_;
 };
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http

@@ -16,7 +16,7 @@
 ///     gofer::http::client client;
 ///     const auto page = client.get("http://127.0.0.1:8080/hello/x");
 ///     if (page.status() == 200) std::printf("%s", page.body().c_str());
-namespace gofer::http {
+namespace gofer::inline v0::http {
 
 class client_core;
 class answer_parser;
@@ -106,4 +106,4 @@ class client {
   std::shared_ptr<client_core> core_;
 };
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http

@@ -7,7 +7,7 @@
 
 #include <gofer/detail/sync/wait_queue.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 /// std::latch for fibers and threads: counts down once, and lets everybody through from then on. Every count_down
 /// happens before the return of a wait. May be destroyed as soon as the last wait has returned.
@@ -42,4 +42,4 @@ class latch {
   sync::wait_queue count_;
 };
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

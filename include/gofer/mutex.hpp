@@ -9,7 +9,7 @@
 #include <gofer/detail/sync/lock_watch.hpp>
 #include <gofer/detail/sync/wait_list.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 /// Mutual exclusion between fibers and threads; std::timed_mutex with one thing more, a lock that gives up when a stop
 /// is requested. Works with std::unique_lock, std::scoped_lock and std::lock.
@@ -106,4 +106,4 @@ inline mutex::~mutex() {
 /// Every gofer::mutex is timed.
 using timed_mutex = mutex;
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

@@ -15,7 +15,7 @@
 /// Addresses are "host:port" or "[host]:port"; the host is an IP address or a name. Errors are std::system_error with
 /// the sentence that says which address it was about, and std::invalid_argument for an address that cannot be read as
 /// one.
-namespace gofer::net {
+namespace gofer::inline v0::net {
 
 class socket;
 class acceptor;
@@ -132,4 +132,4 @@ connection dial(std::string_view address, std::chrono::duration<Rep, Period> tim
   return dial_until(address, sched::deadline_after(timeout));
 }
 
-}  // namespace gofer::net
+}  // namespace gofer::inline v0::net

@@ -16,7 +16,7 @@
 #include <gofer/runtime.hpp>
 #include <gofer/task_group.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 struct parallel_options {
   /// How many elements are worked on at once; 0: as many as processors().
@@ -102,4 +102,4 @@ auto transform(Range&& range, F f, const parallel_options& options = {}) {
   return all;
 }
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

@@ -7,7 +7,7 @@
 
 #include <gofer/mutex.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 /// std::recursive_timed_mutex for fibers and threads: the fiber or thread that has it may lock it again, and has to
 /// unlock it as often. Aborts when somebody else unlocks it.
@@ -48,4 +48,4 @@ class recursive_mutex {
   std::uint64_t depth_ = 0;                // likewise
 };
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

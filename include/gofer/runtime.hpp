@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 /// How the runtime is to be. The defaults suit most programs.
 struct runtime_options {
@@ -44,4 +44,4 @@ struct runtime_stats {
 /// All zero before the runtime has started.
 runtime_stats stats();
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

@@ -15,7 +15,7 @@
 #include <gofer/chan.hpp>
 #include <gofer/context.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 namespace channels {
 
@@ -274,4 +274,4 @@ std::size_t select(Cases&&... cases) {
 /// The same for a list made at run time. Receive cases may be used again for another select.
 std::size_t select(std::span<select_case> cases);
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

@@ -10,7 +10,7 @@
 #include <gofer/detail/arch/cpu.hpp>
 #include <gofer/detail/sched/per_thread.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 /// A counter for many writers and few readers: every thread counts in a cell of its own with a plain load and store,
 /// and `load` adds the cells up. For a value that is compared or exact at every moment use atomic_counter.
@@ -154,4 +154,4 @@ class sharded {
   mutable std::mutex folding_;
 };
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

@@ -10,7 +10,7 @@
 #include <gofer/detail/sync/reader_count.hpp>
 #include <gofer/detail/sync/wait_queue.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 /// Many readers or one writer; std::shared_timed_mutex for fibers and threads. Works with std::unique_lock and
 /// std::shared_lock. Waiters get their turn in order: a waiting writer holds back the readers that come after it, and
@@ -84,4 +84,4 @@ class shared_mutex {
   std::atomic<std::uint32_t> since_writer_{0};       // about how many readers have come since the last writer
 };
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

@@ -13,7 +13,7 @@
 #include <gofer/condition_variable.hpp>
 #include <gofer/go.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 /// Runs tasks beside each other and waits for all of them; the first exception requests the others to stop and is
 /// rethrown. Go's errgroup.
@@ -104,4 +104,4 @@ class task_group {
   std::optional<std::stop_callback<forward_stop>> parent_;  // last: it uses the others
 };
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

@@ -23,7 +23,7 @@
 ///         EXPECT_EQ(a.sum(), 2);
 ///       }, {.schedules = 10'000});
 ///     }
-namespace gofer::testing {
+namespace gofer::inline v0::testing {
 
 struct explore_options {
   std::size_t schedules = 1000;     // at most so many
@@ -121,4 +121,4 @@ class net {
 template <class T>
 using atomic = sched::explored_atomic<T>;
 
-}  // namespace gofer::testing
+}  // namespace gofer::inline v0::testing

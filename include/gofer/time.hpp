@@ -9,7 +9,7 @@
 #include <gofer/chan.hpp>
 #include <gofer/detail/sched/time.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 namespace channels {
 
@@ -88,4 +88,4 @@ class timer {
 /// for a signal that cannot be caught.
 receiver<int> notify_signals(std::initializer_list<int> signals);
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

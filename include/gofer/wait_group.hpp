@@ -10,7 +10,7 @@
 #include <gofer/detail/sync/wait_queue.hpp>
 #include <gofer/go.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 /// Waits for a number of tasks to finish. Go's sync.WaitGroup.
 ///
@@ -68,4 +68,4 @@ class wait_group {
   sync::wait_queue tasks_;
 };
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

@@ -20,7 +20,7 @@
 #include <gofer/detail/task/pool_core.hpp>
 #include <gofer/future.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 /// The worker that runs the caller.
 namespace this_worker {
@@ -465,4 +465,4 @@ class worker_pool<void, void> : public tasks::pool_base {
   }
 };
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

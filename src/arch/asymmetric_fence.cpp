@@ -4,7 +4,7 @@
 
 #include <gofer/detail/arch/asymmetric_fence.hpp>
 
-namespace gofer::arch {
+namespace gofer::inline v0::arch {
 namespace {
 
 long membarrier(int command) noexcept { return syscall(SYS_membarrier, command, 0, 0); }
@@ -26,4 +26,4 @@ void heavy_fence() noexcept {
   full_fence();
 }
 
-}  // namespace gofer::arch
+}  // namespace gofer::inline v0::arch

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-namespace gofer::arch {
+namespace gofer::inline v0::arch {
 
 // Where a new context begins: the frame pointer holds its entry, the third argument's register what was transferred.
 // Unwinders stop here.
@@ -57,4 +57,4 @@ GOFER_SWITCH_CODE void* make_context(std::byte* top, context_entry entry) noexce
   return at;
 }
 
-}  // namespace gofer::arch
+}  // namespace gofer::inline v0::arch

@@ -5,7 +5,7 @@
 
 #include "arch/sanitizer.hpp"
 
-namespace gofer::arch {
+namespace gofer::inline v0::arch {
 
 /// Where a new context begins. `transfer` is what the switch that enters it was given.
 using context_entry = void (*)(void* transfer);
@@ -84,4 +84,4 @@ GOFER_SWITCH_CODE void* make_context(std::byte* top, context_entry entry) noexce
 #endif
 }
 
-}  // namespace gofer::arch
+}  // namespace gofer::inline v0::arch

@@ -2,8 +2,8 @@
 
 #include <gofer/detail/arch/cpu.hpp>
 
-namespace gofer::arch {
+namespace gofer::inline v0::arch {
 
 void yield_thread() noexcept { sched_yield(); }
 
-}  // namespace gofer::arch
+}  // namespace gofer::inline v0::arch

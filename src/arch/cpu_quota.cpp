@@ -6,7 +6,7 @@
 #include <fstream>
 #include <sstream>
 
-namespace gofer::arch {
+namespace gofer::inline v0::arch {
 namespace {
 
 /// CPUs for `quota` microseconds in every `period`, rounded up: a quota of 1.5 keeps two processors busy enough.
@@ -74,4 +74,4 @@ std::optional<unsigned> cpus_by_quota(const std::string& root) {
   return limit;
 }
 
-}  // namespace gofer::arch
+}  // namespace gofer::inline v0::arch

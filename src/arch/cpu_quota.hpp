@@ -3,7 +3,7 @@
 #include <optional>
 #include <string>
 
-namespace gofer::arch {
+namespace gofer::inline v0::arch {
 
 /// CPUs that this process may run on, by its affinity mask; at least 1.
 unsigned cpus_by_affinity() noexcept;
@@ -13,4 +13,4 @@ unsigned cpus_by_affinity() noexcept;
 /// /proc/self/cgroup and /sys/fs/cgroup; tests point it at crafted files.
 std::optional<unsigned> cpus_by_quota(const std::string& root = "");
 
-}  // namespace gofer::arch
+}  // namespace gofer::inline v0::arch

@@ -7,7 +7,7 @@
 
 #include "arch/demangle.hpp"
 
-namespace gofer::arch {
+namespace gofer::inline v0::arch {
 
 std::string describe_exception() {
   std::string text = "an unknown type";
@@ -21,4 +21,4 @@ std::string describe_exception() {
   return text;
 }
 
-}  // namespace gofer::arch
+}  // namespace gofer::inline v0::arch

@@ -2,9 +2,9 @@
 
 #include <string>
 
-namespace gofer::arch {
+namespace gofer::inline v0::arch {
 
 /// The exception that is being handled, for people: "std::runtime_error: no luck".
 std::string describe_exception();
 
-}  // namespace gofer::arch
+}  // namespace gofer::inline v0::arch

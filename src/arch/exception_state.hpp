@@ -4,7 +4,7 @@
 
 #include "arch/sanitizer.hpp"
 
-namespace gofer::arch {
+namespace gofer::inline v0::arch {
 
 /// What the C++ runtime keeps for each thread about exceptions in flight (Itanium C++ ABI, section 2.2.2). It
 /// belongs to the fiber, so that a fiber may wait inside a `catch` and go on elsewhere.
@@ -32,4 +32,4 @@ GOFER_SWITCH_CODE inline void restore_exception_state(exception_state* of_thread
   *of_thread = of_fiber;
 }
 
-}  // namespace gofer::arch
+}  // namespace gofer::inline v0::arch

@@ -4,7 +4,7 @@
 
 #include "arch/sanitizer.hpp"
 
-namespace gofer::arch {
+namespace gofer::inline v0::arch {
 
 /// The floating-point environment of <cfenv>: rounding mode and traps. It belongs to the fiber. Every switch is made in
 /// the state that a process starts with, so that a fiber which never changes it pays for one comparison.
@@ -61,4 +61,4 @@ GOFER_SWITCH_CODE inline void restore_float_state(float_state of_fiber) noexcept
     set_float_state(of_fiber);
 }
 
-}  // namespace gofer::arch
+}  // namespace gofer::inline v0::arch

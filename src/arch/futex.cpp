@@ -10,7 +10,7 @@
 
 #include <gofer/detail/arch/cpu.hpp>
 
-namespace gofer::arch {
+namespace gofer::inline v0::arch {
 
 bool futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected,
                 std::chrono::steady_clock::time_point deadline) noexcept {
@@ -44,4 +44,4 @@ void futex_wake(std::atomic<std::uint32_t>& word) noexcept {
   syscall(SYS_futex, &word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, nullptr, nullptr, 0);
 }
 
-}  // namespace gofer::arch
+}  // namespace gofer::inline v0::arch

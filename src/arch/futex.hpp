@@ -4,7 +4,7 @@
 #include <chrono>
 #include <cstdint>
 
-namespace gofer::arch {
+namespace gofer::inline v0::arch {
 
 /// Sleeps while `word` is `expected`, until `deadline` of the steady clock (`max()`: for ever). May return early.
 /// Returns false when the deadline has passed.
@@ -14,4 +14,4 @@ bool futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected,
 /// Wakes one sleeper of `word`. The word itself is not read.
 void futex_wake(std::atomic<std::uint32_t>& word) noexcept;
 
-}  // namespace gofer::arch
+}  // namespace gofer::inline v0::arch

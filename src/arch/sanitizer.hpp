@@ -37,7 +37,7 @@ extern "C" void AnnotateIgnoreReadsEnd(const char* file, int line);
 #define GOFER_SWITCH_CODE
 #endif
 
-namespace gofer::arch {
+namespace gofer::inline v0::arch {
 
 /// ThreadSanitizer holds only some thousands of contexts and is slow to make one, so each stays with its stack for
 /// ever.
@@ -148,4 +148,4 @@ inline void fresh_stack([[maybe_unused]] sanitized_stack& stack, [[maybe_unused]
 #endif
 }
 
-}  // namespace gofer::arch
+}  // namespace gofer::inline v0::arch

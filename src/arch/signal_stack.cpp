@@ -4,7 +4,7 @@
 
 #include <new>
 
-namespace gofer::arch {
+namespace gofer::inline v0::arch {
 
 signal_stack::signal_stack() noexcept {
   constexpr std::size_t size = std::size_t{64} * 1024;
@@ -25,4 +25,4 @@ signal_stack::~signal_stack() {
   sigaltstack(&none, nullptr);
 }
 
-}  // namespace gofer::arch
+}  // namespace gofer::inline v0::arch

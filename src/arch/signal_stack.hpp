@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <memory>
 
-namespace gofer::arch {
+namespace gofer::inline v0::arch {
 
 /// A stack for the signal handlers of the calling thread that ask for one (SA_ONSTACK), from construction to
 /// destruction: the fiber that is interrupted may have used up its own. Does nothing if the thread has one.
@@ -18,4 +18,4 @@ class signal_stack {
   std::unique_ptr<std::byte[]> memory_;
 };
 
-}  // namespace gofer::arch
+}  // namespace gofer::inline v0::arch

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-namespace gofer::arch {
+namespace gofer::inline v0::arch {
 
 /// What splitmix64 (Steele, Lea and Flood, 2014) adds to its state for each number, and how it makes the number of it.
 inline constexpr std::uint64_t splitmix_step = 0x9e3779b97f4a7c15ULL;
@@ -12,4 +12,4 @@ constexpr std::uint64_t splitmix(std::uint64_t state) noexcept {
   return state ^ (state >> 31);
 }
 
-}  // namespace gofer::arch
+}  // namespace gofer::inline v0::arch

@@ -8,7 +8,7 @@
 #include <string>
 #include <system_error>
 
-namespace gofer::arch {
+namespace gofer::inline v0::arch {
 namespace {
 
 // Linux 6.13: faults on a page without a mapping of its own. Not in Debian 12's headers.
@@ -58,4 +58,4 @@ void give_back(std::byte* stack, std::size_t size) noexcept {
   madvise(stack + page_size(), size - page_size(), MADV_DONTNEED);
 }
 
-}  // namespace gofer::arch
+}  // namespace gofer::inline v0::arch

@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-namespace gofer::arch {
+namespace gofer::inline v0::arch {
 
 std::size_t page_size() noexcept;
 
@@ -17,4 +17,4 @@ void give_back(std::byte* stack, std::size_t size) noexcept;
 /// Forces the guard that kernels before 6.13 need (mprotect) on every stack reserved from now on; for tests.
 void force_mprotect_guards(bool force) noexcept;
 
-}  // namespace gofer::arch
+}  // namespace gofer::inline v0::arch

@@ -4,7 +4,7 @@
 
 #include "arch/sanitizer.hpp"
 
-namespace gofer::arch {
+namespace gofer::inline v0::arch {
 
 /// Calls `call()`, a system call that returns -1 and sets errno when it fails; returns its result, or minus the error
 /// number. noinline: the address of errno is the thread's, and as its accessor is declared const a compiler may keep it
@@ -15,4 +15,4 @@ template <class Call>
   return result >= 0 ? result : -static_cast<long>(errno);
 }
 
-}  // namespace gofer::arch
+}  // namespace gofer::inline v0::arch

@@ -8,7 +8,7 @@
 #include <gofer/detail/arch/spin_lock.hpp>
 #include <gofer/detail/sched/per_thread.hpp>
 
-namespace gofer::hazard {
+namespace gofer::inline v0::hazard {
 namespace {
 
 /// Old versions are looked through when there are this many, or as many as there are slots: so each costs a share of a
@@ -115,4 +115,4 @@ void collect() noexcept {
   }
 }
 
-}  // namespace gofer::hazard
+}  // namespace gofer::inline v0::hazard

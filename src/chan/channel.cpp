@@ -4,7 +4,7 @@
 
 #include <gofer/chan.hpp>
 
-namespace gofer::channels {
+namespace gofer::inline v0::channels {
 
 void throw_closed(const char* operation) { throw channel_closed(std::string(operation) + ": the channel is closed"); }
 
@@ -38,4 +38,4 @@ waited channel_base::wait(const char* reason, sync::wait_list& queue, void* slot
   return {.outcome = outcome, .transferred = false};
 }
 
-}  // namespace gofer::channels
+}  // namespace gofer::inline v0::channels

@@ -8,7 +8,7 @@
 #include "sched/runtime.hpp"
 #include "sched/timer_heap.hpp"
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 /// A node of the tree. It holds its parent; the parent knows it only by a stop callback.
 class context::state final : public sched::timer_entry, public std::enable_shared_from_this<state> {
@@ -134,4 +134,4 @@ std::optional<sched::time_point> context::deadline() const {
   return state_->deadline();
 }
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

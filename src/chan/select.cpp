@@ -13,7 +13,7 @@
 #include "arch/splitmix.hpp"
 #include "sched/explorer.hpp"
 
-namespace gofer {
+namespace gofer::inline v0 {
 namespace channels {
 namespace {
 
@@ -235,4 +235,4 @@ std::size_t select(std::span<select_case> cases) {
   return chosen;
 }
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

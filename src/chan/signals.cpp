@@ -15,7 +15,7 @@
 
 #include "sched/runtime.hpp"
 
-namespace gofer {
+namespace gofer::inline v0 {
 namespace {
 
 constexpr std::size_t kept_signals = 16;
@@ -95,4 +95,4 @@ int signal_board::write_end = -1;
 
 receiver<int> notify_signals(std::initializer_list<int> signals) { return signal_board::get().subscribe(signals); }
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

@@ -9,7 +9,7 @@
 #include "sched/runtime.hpp"
 #include "sched/timer_heap.hpp"
 
-namespace gofer {
+namespace gofer::inline v0 {
 namespace channels {
 namespace {
 
@@ -171,4 +171,4 @@ channels::timer_state& timer::state() const noexcept { return static_cast<channe
 bool timer::stop() { return state().stop(); }
 bool timer::restart(sched::time_point deadline) { return state().start(deadline); }
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

@@ -13,7 +13,7 @@
 #include <libunwind.h>
 #endif
 
-namespace gofer::debug {
+namespace gofer::inline v0::debug {
 
 call_stack walk_own() noexcept {
   struct {
@@ -125,4 +125,4 @@ call_stack walk_interrupted(void* /*context*/) noexcept { return {}; }
 
 #endif
 
-}  // namespace gofer::debug
+}  // namespace gofer::inline v0::debug

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <span>
 
-namespace gofer::debug {
+namespace gofer::inline v0::debug {
 
 /// Addresses of a stack's frames, the innermost first. Each but perhaps the first is the address after a call.
 struct call_stack {
@@ -26,4 +26,4 @@ call_stack walk_own() noexcept;
 /// That of the code that a signal has interrupted; `context` is the handler's third argument.
 call_stack walk_interrupted(void* context) noexcept;
 
-}  // namespace gofer::debug
+}  // namespace gofer::inline v0::debug

@@ -10,7 +10,7 @@
 #include "debug/report.hpp"
 #include "sched/inspect.hpp"
 
-namespace gofer::debug {
+namespace gofer::inline v0::debug {
 namespace {
 
 /// How many threads the kernel says this process has; 0 if it does not say.
@@ -87,4 +87,4 @@ bool report_deadlock(sched::runtime& r) noexcept {
   std::abort();
 }
 
-}  // namespace gofer::debug
+}  // namespace gofer::inline v0::debug

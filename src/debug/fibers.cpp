@@ -5,7 +5,7 @@
 #include "sched/inspect.hpp"
 #include "sched/runtime.hpp"
 
-namespace gofer::debug {
+namespace gofer::inline v0::debug {
 namespace {
 
 fiber_state state_of(const sched::sighting& seen) noexcept {
@@ -46,4 +46,4 @@ void for_each_fiber(const std::function<void(const fiber_info&)>& look) {
   if (failed) std::rethrow_exception(failed);
 }
 
-}  // namespace gofer::debug
+}  // namespace gofer::inline v0::debug

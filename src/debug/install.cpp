@@ -21,7 +21,7 @@ extern const int gofer_debug_layer;
 const int gofer_debug_layer = 1;
 }
 
-namespace gofer::debug {
+namespace gofer::inline v0::debug {
 namespace {
 
 void on_quit(int /*number*/) {
@@ -78,4 +78,4 @@ void dump(int fd) {
   });
 }
 
-}  // namespace gofer::debug
+}  // namespace gofer::inline v0::debug

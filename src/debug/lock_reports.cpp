@@ -9,7 +9,7 @@
 #include "debug/report.hpp"
 #include "sync/lock_order.hpp"
 
-namespace gofer::debug {
+namespace gofer::inline v0::debug {
 namespace {
 
 sync::captured_stack capture() noexcept {
@@ -65,4 +65,4 @@ void install_lock_reports() noexcept {
   sync::lock_order_above.relock.store(&report_relock, std::memory_order_relaxed);
 }
 
-}  // namespace gofer::debug
+}  // namespace gofer::inline v0::debug

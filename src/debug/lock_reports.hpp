@@ -1,8 +1,8 @@
 #pragma once
 
-namespace gofer::debug {
+namespace gofer::inline v0::debug {
 
 /// Lets the watch on the order of locks see stacks and report.
 void install_lock_reports() noexcept;
 
-}  // namespace gofer::debug
+}  // namespace gofer::inline v0::debug

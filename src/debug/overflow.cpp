@@ -10,7 +10,7 @@
 #include "debug/report.hpp"
 #include "sched/inspect.hpp"
 
-namespace gofer::debug {
+namespace gofer::inline v0::debug {
 namespace {
 
 // Set once, before any fault that counts.
@@ -72,4 +72,4 @@ void watch_for_overflow() noexcept {
   }
 }
 
-}  // namespace gofer::debug
+}  // namespace gofer::inline v0::debug

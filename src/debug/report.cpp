@@ -7,7 +7,7 @@
 
 #include "debug/running_stack.hpp"
 
-namespace gofer::debug {
+namespace gofer::inline v0::debug {
 namespace {
 
 /// "gofer::sched::" or another of our namespaces that are not the user's business.
@@ -152,4 +152,4 @@ std::size_t report::everybody(sched::runtime& r) {
   return count;
 }
 
-}  // namespace gofer::debug
+}  // namespace gofer::inline v0::debug

@@ -11,7 +11,7 @@
 #include "sched/inspect.hpp"
 #include "sync/lock_order.hpp"
 
-namespace gofer::debug {
+namespace gofer::inline v0::debug {
 
 /// Calls `write()`, which writes a report, on a stack that is large enough for it: libdw wants more than fibers have.
 template <class F>
@@ -56,4 +56,4 @@ class report {
   place_cache places_;
 };
 
-}  // namespace gofer::debug
+}  // namespace gofer::inline v0::debug

@@ -13,7 +13,7 @@
 #include "arch/sanitizer.hpp"
 #include "sched/inspect.hpp"
 
-namespace gofer::debug {
+namespace gofer::inline v0::debug {
 namespace {
 
 enum request_state : std::uint8_t { none, asked, being_answered, answered };
@@ -76,4 +76,4 @@ call_stack walk_running(const sched::sighting& seen) noexcept {
   return answer;
 }
 
-}  // namespace gofer::debug
+}  // namespace gofer::inline v0::debug

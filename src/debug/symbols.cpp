@@ -15,7 +15,7 @@
 #include <unistd.h>
 #endif
 
-namespace gofer::debug {
+namespace gofer::inline v0::debug {
 namespace {
 
 using arch::demangle;
@@ -183,4 +183,4 @@ std::string short_place(const place& where) {
   return where.file.substr(where.file.rfind('/') + 1) + ":" + std::to_string(where.line);
 }
 
-}  // namespace gofer::debug
+}  // namespace gofer::inline v0::debug

@@ -4,7 +4,7 @@
 #include <unordered_map>
 #include <vector>
 
-namespace gofer::debug {
+namespace gofer::inline v0::debug {
 
 /// A place in the source, as well as it is known: empty strings and line 0 where it is not.
 struct place {
@@ -34,4 +34,4 @@ class place_cache {
 /// "source.cpp:12"
 std::string short_place(const place& where);
 
-}  // namespace gofer::debug
+}  // namespace gofer::inline v0::debug

@@ -4,7 +4,7 @@
 #include <boost/beast/http/error.hpp>
 #include <limits>
 
-namespace gofer::http {
+namespace gofer::inline v0::http {
 
 using boost::beast::http::error;
 
@@ -70,4 +70,4 @@ void answer_parser::take_body(string_view part) {
   }
 }
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http

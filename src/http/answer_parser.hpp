@@ -6,7 +6,7 @@
 
 #include <gofer/http_client.hpp>
 
-namespace gofer::http {
+namespace gofer::inline v0::http {
 
 /// Reads one answer, on Boost.Beast's parser. Throws bad_answer.
 class answer_parser final : private boost::beast::http::basic_parser<false> {
@@ -46,4 +46,4 @@ class answer_parser final : private boost::beast::http::basic_parser<false> {
   const client_request& request_;
 };
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http

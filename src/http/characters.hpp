@@ -1,6 +1,6 @@
 #pragma once
 
-namespace gofer::http {
+namespace gofer::inline v0::http {
 
 /// Of ASCII.
 inline bool is_letter_or_digit(char c) noexcept {
@@ -10,4 +10,4 @@ inline bool is_letter_or_digit(char c) noexcept {
 /// What may be in no head; a tab may.
 inline bool is_control(char c) noexcept { return (c >= 0 && c < ' ' && c != '\t') || c == 0x7f; }
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http

@@ -15,7 +15,7 @@
 #include "http/target.hpp"
 #include "http/tls.hpp"
 
-namespace gofer::http {
+namespace gofer::inline v0::http {
 namespace {
 
 /// A URL, taken apart.
@@ -232,4 +232,4 @@ client::client(client_options options) : core_(std::make_shared<client_core>(std
 
 answer client::send(const client_request& request) { return core_->send(request); }
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http

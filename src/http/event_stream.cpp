@@ -4,7 +4,7 @@
 
 #include <gofer/http.hpp>
 
-namespace gofer::http {
+namespace gofer::inline v0::http {
 namespace {
 
 void append_field(std::string& to, std::string_view name, std::string_view value) {
@@ -38,4 +38,4 @@ void event_stream::send(std::string_view data, std::string_view event, std::stri
 
 void event_stream::keep_alive() { response_.write(":\n\n"); }
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http

@@ -5,7 +5,7 @@
 
 #include "http/characters.hpp"
 
-namespace gofer::http {
+namespace gofer::inline v0::http {
 namespace {
 
 const std::string nothing;
@@ -45,4 +45,4 @@ void check_field(const char* operation, std::string_view name, std::string_view 
   }
 }
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http

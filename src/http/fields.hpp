@@ -5,7 +5,7 @@
 
 #include <gofer/http.hpp>
 
-namespace gofer::http {
+namespace gofer::inline v0::http {
 
 /// ASCII, whatever the case.
 bool same_name(std::string_view a, std::string_view b) noexcept;
@@ -17,4 +17,4 @@ const std::string& find_field(const field_list& fields, std::string_view name) n
 /// set: Content-Length, Transfer-Encoding and Connection frame the message.
 void check_field(const char* operation, std::string_view name, std::string_view value);
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http

@@ -4,7 +4,7 @@
 
 #include "http/characters.hpp"
 
-namespace gofer::http {
+namespace gofer::inline v0::http {
 namespace {
 
 constexpr refusal bad_line{.status = 400, .why = "the request line has to be \"METHOD target HTTP/1.1\""};
@@ -58,4 +58,4 @@ refusal head_check::end_line(std::string_view head) noexcept {
   return two_spaces && is_version(line.substr(version + 1)) ? refusal{} : bad_line;
 }
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http

@@ -5,7 +5,7 @@
 
 #include "http/refusal.hpp"
 
-namespace gofer::http {
+namespace gofer::inline v0::http {
 
 /// Looks at the head of a request ahead of the parser, which would have to wait for the end of it and forgives what
 /// others may read in another way: lines that end in LF alone, a bare CR, control bytes, bytes beyond ASCII and surplus
@@ -32,4 +32,4 @@ class head_check {
   bool ended_ = false;
 };
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http

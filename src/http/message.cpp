@@ -13,7 +13,7 @@
 #include "http/fields.hpp"
 #include "http/session.hpp"
 
-namespace gofer::http {
+namespace gofer::inline v0::http {
 namespace {
 
 const std::string nothing;
@@ -108,4 +108,4 @@ void response::flush() {
   session_->begin_stream(*this);
 }
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http

@@ -10,7 +10,7 @@
 
 #include "http/status.hpp"
 
-namespace gofer::http {
+namespace gofer::inline v0::http {
 namespace {
 
 using std::chrono::steady_clock;
@@ -122,4 +122,4 @@ handler at_most(std::size_t count, handler h) {
   };
 }
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http

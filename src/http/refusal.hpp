@@ -1,6 +1,6 @@
 #pragma once
 
-namespace gofer::http {
+namespace gofer::inline v0::http {
 
 /// Why a request is refused: the status of the answer, and a sentence for its body. 0: it is not.
 struct refusal {
@@ -10,4 +10,4 @@ struct refusal {
   explicit operator bool() const noexcept { return status != 0; }
 };
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http

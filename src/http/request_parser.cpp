@@ -11,7 +11,7 @@
 #include "http/characters.hpp"
 #include "http/target.hpp"
 
-namespace gofer::http {
+namespace gofer::inline v0::http {
 namespace {
 
 using boost::beast::http::error;
@@ -249,4 +249,4 @@ std::size_t request_parser::on_chunk_body_impl(std::uint64_t left, string_view b
 
 void request_parser::on_finish_impl(error_code& /*ec*/) {}
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http

@@ -12,7 +12,7 @@
 #include "http/head_check.hpp"
 #include "http/refusal.hpp"
 
-namespace gofer::http {
+namespace gofer::inline v0::http {
 
 /// Reads one request, on Boost.Beast's parser, and refuses what that one forgives: wherever two readers of the same
 /// bytes could come to different requests, there is none.
@@ -85,4 +85,4 @@ class request_parser final : private boost::beast::http::basic_parser<true> {
   bool http_1_0_ = false;
 };
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http

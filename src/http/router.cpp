@@ -4,7 +4,7 @@
 #include <set>
 #include <stdexcept>
 
-namespace gofer::http {
+namespace gofer::inline v0::http {
 namespace {
 
 using kind = pattern::kind;
@@ -190,4 +190,4 @@ router::match router::find(const std::string& method, const std::vector<std::str
   return m;
 }
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http

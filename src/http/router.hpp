@@ -9,7 +9,7 @@
 
 #include <gofer/http.hpp>
 
-namespace gofer::http {
+namespace gofer::inline v0::http {
 
 /// What a pattern says: a method, or any, and the segments of a path.
 struct pattern {
@@ -66,4 +66,4 @@ class router {
   node root_;
 };
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http

@@ -8,7 +8,7 @@
 
 #include "http/server_core.hpp"
 
-namespace gofer::http {
+namespace gofer::inline v0::http {
 namespace {
 
 constexpr std::size_t most_turned_away = 64;  // at once; more are just closed
@@ -245,4 +245,4 @@ std::string server::address() const { return core_->address(); }
 
 server_stats server::stats() const { return core_->stats(); }
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http

@@ -17,7 +17,7 @@
 #include "http/session.hpp"
 #include "http/tls.hpp"
 
-namespace gofer::http {
+namespace gofer::inline v0::http {
 
 /// What a server is behind its handle; shared with its fibers.
 class server_core : public std::enable_shared_from_this<server_core> {
@@ -75,4 +75,4 @@ class server_core : public std::enable_shared_from_this<server_core> {
   std::size_t turned_away_ = 0;    // of these, connections beyond the limit that are being told so
 };
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http

@@ -8,7 +8,7 @@
 #include "http/server_core.hpp"
 #include "http/status.hpp"
 
-namespace gofer::http {
+namespace gofer::inline v0::http {
 namespace {
 
 constexpr std::size_t first_buffer = 4096;
@@ -447,4 +447,4 @@ void session::linger() noexcept {
   }
 }
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http

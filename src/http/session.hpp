@@ -16,7 +16,7 @@
 #include "http/request_parser.hpp"
 #include "http/router.hpp"
 
-namespace gofer::http {
+namespace gofer::inline v0::http {
 
 class server_core;
 
@@ -113,4 +113,4 @@ class session {
   bool broken_ = false;     // a write failed: there is nobody to answer
 };
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http

@@ -3,7 +3,7 @@
 #include <boost/beast/http/status.hpp>
 #include <ostream>  // which Boost 1.81's string_view forgets
 
-namespace gofer::http {
+namespace gofer::inline v0::http {
 
 std::string_view reason_phrase(int status) noexcept {
   namespace beast = boost::beast::http;
@@ -15,4 +15,4 @@ std::string_view reason_phrase(int status) noexcept {
 
 void answer_busy(response& r, std::string_view why) { r.status(503).header("Retry-After", "1").write(why); }
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http

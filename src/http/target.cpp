@@ -6,7 +6,7 @@
 #include "http/characters.hpp"
 #include "http/fields.hpp"
 
-namespace gofer::http {
+namespace gofer::inline v0::http {
 namespace {
 
 std::optional<std::string> decode(std::string_view text, bool plus_is_space) {
@@ -121,4 +121,4 @@ std::optional<target> parse_target(std::string_view text) {
   return parsed;
 }
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-namespace gofer::http {
+namespace gofer::inline v0::http {
 
 /// A request's target, taken apart.
 struct target {
@@ -24,4 +24,4 @@ bool is_authority(std::string_view text);
 /// percent-encodings, NUL bytes, and a ".." that leaves the root.
 std::optional<target> parse_target(std::string_view text);
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http

@@ -20,7 +20,7 @@
 
 #include "net/network.hpp"
 
-namespace gofer::http {
+namespace gofer::inline v0::http {
 namespace {
 
 /// OpenSSL's reasons, and as negative numbers why a certificate is not trusted.
@@ -287,11 +287,11 @@ std::shared_ptr<tls_context> tls_context::for_client(const std::string& ca_file)
   return made;
 }
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http
 
 #else
 
-namespace gofer::http {
+namespace gofer::inline v0::http {
 namespace {
 
 [[noreturn]] void refuse() {
@@ -307,6 +307,6 @@ std::shared_ptr<tls_context> tls_context::for_server(const std::string& /*certif
 
 std::shared_ptr<tls_context> tls_context::for_client(const std::string& /*ca_file*/) { refuse(); }
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http
 
 #endif

@@ -5,7 +5,7 @@
 
 #include <gofer/net.hpp>
 
-namespace gofer::http {
+namespace gofer::inline v0::http {
 
 /// Puts TLS 1.2 or 1.3 around connections, by OpenSSL: forward secrecy and authenticated encryption only, no
 /// compression, no renegotiation, and "http/1.1" for whoever negotiates a protocol. Throws std::logic_error where it is
@@ -32,4 +32,4 @@ class tls_context {
   tls_context() = default;
 };
 
-}  // namespace gofer::http
+}  // namespace gofer::inline v0::http

@@ -13,7 +13,7 @@
 
 #include <gofer/go.hpp>
 
-namespace gofer::net {
+namespace gofer::inline v0::net {
 namespace {
 
 [[noreturn]] void refuse(std::string_view address, const std::string& why) {
@@ -92,4 +92,4 @@ std::string to_string(const endpoint& e) {
   return {};
 }
 
-}  // namespace gofer::net
+}  // namespace gofer::inline v0::net

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace gofer::net {
+namespace gofer::inline v0::net {
 
 /// An IP address with a port, as the kernel takes it.
 struct endpoint {
@@ -32,4 +32,4 @@ std::vector<endpoint> resolve(std::string_view address);
 /// "127.0.0.1:80" or "[::1]:80"; empty for what is neither IPv4 nor IPv6.
 std::string to_string(const endpoint& e);
 
-}  // namespace gofer::net
+}  // namespace gofer::inline v0::net

@@ -4,7 +4,7 @@
 
 #include "net/network.hpp"
 
-namespace gofer::net {
+namespace gofer::inline v0::net {
 namespace {
 
 [[noreturn]] void raise(const std::error_code& error, const char* operation, const std::string& whom) {
@@ -68,4 +68,4 @@ connection dial_until(std::string_view address, sched::time_point deadline) {
   }
 }
 
-}  // namespace gofer::net
+}  // namespace gofer::inline v0::net

@@ -6,7 +6,7 @@
 
 #include "sched/runtime.hpp"
 
-namespace gofer::net {
+namespace gofer::inline v0::net {
 namespace {
 
 sched::poll_record* watch(int number) {
@@ -80,4 +80,4 @@ void descriptor::disable_delay() noexcept {
   });
 }
 
-}  // namespace gofer::net
+}  // namespace gofer::inline v0::net

@@ -16,7 +16,7 @@
 #include "sched/cooperate.hpp"
 #include "sched/poller.hpp"
 
-namespace gofer::net {
+namespace gofer::inline v0::net {
 
 /// An open descriptor that fibers wait for. Its number is given back to the system only when nobody is in a call that
 /// uses it, so that it never stands for another connection there.
@@ -117,4 +117,4 @@ class descriptor {
   bool drained_[2]{};  // guarded by turn_
 };
 
-}  // namespace gofer::net
+}  // namespace gofer::inline v0::net

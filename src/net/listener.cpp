@@ -4,7 +4,7 @@
 
 #include "net/network.hpp"
 
-namespace gofer::net {
+namespace gofer::inline v0::net {
 
 listener listener::listen(std::string_view address, const listen_options& options) {
   try {
@@ -36,4 +36,4 @@ void listener::close() noexcept {
 
 std::string listener::address() const { return acceptor_ == nullptr ? "" : acceptor_->address(); }
 
-}  // namespace gofer::net
+}  // namespace gofer::inline v0::net

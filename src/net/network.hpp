@@ -11,7 +11,7 @@
 #include <gofer/net.hpp>
 
 /// What connections and listeners stand on: the system's network, or in an exploration one in memory.
-namespace gofer::net {
+namespace gofer::inline v0::net {
 
 enum class direction { read, write };
 
@@ -72,4 +72,4 @@ network& system_network() noexcept;
 /// The one that the calling fiber or thread is in.
 network& current_network() noexcept;
 
-}  // namespace gofer::net
+}  // namespace gofer::inline v0::net

@@ -13,7 +13,7 @@
 #include "net/network.hpp"
 #include "sched/explorer.hpp"
 
-namespace gofer::net {
+namespace gofer::inline v0::net {
 namespace {
 
 constexpr int backlog = 4096;  // the kernel lowers it to net.core.somaxconn
@@ -223,4 +223,4 @@ network& current_network() noexcept {
   return e == nullptr || e->network == nullptr ? system_network() : *e->network;
 }
 
-}  // namespace gofer::net
+}  // namespace gofer::inline v0::net

@@ -9,7 +9,7 @@
 #include "sched/switch.hpp"
 #include "sched/thread.hpp"
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 constinit std::atomic<std::uint8_t> observers{0};
 
@@ -87,4 +87,4 @@ void no_points::end() noexcept {
   arch::hand_on(e);
 }
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

@@ -7,11 +7,11 @@
 #include "sched/fiber.hpp"
 #include "sched/timer_heap.hpp"
 
-namespace gofer::net {
+namespace gofer::inline v0::net {
 class network;
 }
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 /// Takes the scheduler's place on one thread, which owns no processor: it is told of every fiber that becomes runnable
 /// there, and decides which one runs. All that it has started stays on that thread. See testing/exploration.hpp.
@@ -66,4 +66,4 @@ explorer* exploring() noexcept;
 /// Aborts if the calling thread is a plain one beside an exploration. `operation` is what it was about to do.
 void refuse_plain_threads(const char* operation) noexcept;
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

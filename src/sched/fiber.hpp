@@ -13,7 +13,7 @@
 #include "sched/fiber_stack.hpp"
 #include "sched/owned.hpp"
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 /// Why a fiber left the thread it ran on; tells the destination of the switch what is still to be done.
 enum class departure : std::uint8_t {
@@ -57,4 +57,4 @@ struct alignas(arch::cache_line) fiber {
   }
 };
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

@@ -2,7 +2,7 @@
 
 #include "sched/processor.hpp"
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 void fiber_depot::grow() {
   const std::scoped_lock one_at_a_time(growing_);
@@ -50,4 +50,4 @@ void fiber_depot::put(fiber* f, processor* p) noexcept {
   free_.push(f);
 }
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

@@ -9,7 +9,7 @@
 #include "sched/fiber.hpp"
 #include "sched/free_list.hpp"
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 struct processor;
 
@@ -49,4 +49,4 @@ class fiber_depot {
   std::atomic<slab*> slabs_{nullptr};
 };
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

@@ -4,7 +4,7 @@
 
 #include "sched/fiber.hpp"
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 /// A singly linked chain of fibers, first in first out; for one party at a time.
 class fiber_list {
@@ -49,4 +49,4 @@ class fiber_list {
   std::size_t size_ = 0;
 };
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

@@ -7,7 +7,7 @@
 
 #include "sched/thread.hpp"
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 namespace {
 
 struct local_value {
@@ -62,4 +62,4 @@ void destroy_fiber_locals(fiber& f) noexcept {
   delete static_cast<local_values*>(f.locals.exchange(nullptr, std::memory_order_relaxed));
 }
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

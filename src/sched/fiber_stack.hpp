@@ -5,7 +5,7 @@
 #include "arch/sanitizer.hpp"
 #include "sched/owned.hpp"
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 /// What is known of a stack; lies at its top.
 struct fiber_stack {
@@ -15,4 +15,4 @@ struct fiber_stack {
   arch::sanitized_stack sanitized;
 };
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

@@ -4,7 +4,7 @@
 
 #include "sched/owned.hpp"
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 /// Free objects chained by their `link`, last in first out, so that what is reused is still in the cache. For one
 /// party at a time; the size may be read by anybody.
@@ -47,4 +47,4 @@ class free_list {
   owned<unsigned> size_;
 };
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

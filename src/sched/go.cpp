@@ -13,7 +13,7 @@
 #include "sched/runtime.hpp"
 #include "sched/switch.hpp"
 
-namespace gofer {
+namespace gofer::inline v0 {
 namespace sched {
 namespace {
 
@@ -195,4 +195,4 @@ runtime_stats stats() {
   return sum;
 }
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

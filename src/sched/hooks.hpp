@@ -2,7 +2,7 @@
 
 #include <atomic>
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 class runtime;
 
@@ -20,4 +20,4 @@ struct hooks {
 
 extern constinit hooks above;
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

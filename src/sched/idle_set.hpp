@@ -9,7 +9,7 @@
 #include "sched/processor.hpp"
 #include "sched/thread.hpp"
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 /// Processors that nobody runs, worker threads that run none, and how many workers are looking for work. The rule
 /// that no wake-up is lost: whoever publishes work then fences and looks here; whoever goes idle enters here, then
@@ -94,4 +94,4 @@ class idle_set {
   std::atomic<unsigned> spare_count_{0};
 };
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

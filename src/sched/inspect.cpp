@@ -4,7 +4,7 @@
 
 #include <gofer/detail/arch/asymmetric_fence.hpp>
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 namespace {
 
 std::mutex one_at_a_time;  // of those who inspect; held for moments
@@ -89,4 +89,4 @@ bool all_asleep(runtime& r) noexcept {
          r.earliest_timer() == timer_heap::never;
 }
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

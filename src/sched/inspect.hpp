@@ -8,7 +8,7 @@
 
 #include "sched/runtime.hpp"
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 /// What was seen of a fiber or of a waiting plain thread at one moment.
 struct sighting {
@@ -64,4 +64,4 @@ bool running_fiber(sighting& seen, const std::byte*& stack) noexcept;
 /// the runtime knows nothing of, or the kernel, can change that.
 bool all_asleep(runtime& r) noexcept;
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

@@ -9,7 +9,7 @@
 #include "sched/hooks.hpp"
 #include "sched/runtime.hpp"
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 constinit hooks above;
 
@@ -182,4 +182,4 @@ bool monitor::serve_timers(runtime& r, time_point time) noexcept {
   return any;
 }
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

@@ -6,7 +6,7 @@
 #include "sched/run_ring.hpp"
 #include "sched/thread.hpp"
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 class runtime;
 struct processor;
@@ -55,4 +55,4 @@ class monitor {
   time_point network_seen_{};  // when that became so, as far as was seen
 };
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

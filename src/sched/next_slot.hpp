@@ -5,7 +5,7 @@
 #include <gofer/detail/arch/asymmetric_fence.hpp>
 #include <gofer/detail/arch/cpu.hpp>
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 struct fiber;
 
@@ -55,4 +55,4 @@ class next_slot {
   std::atomic<bool> thief_here_{false};
 };
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

@@ -2,7 +2,7 @@
 
 #include <atomic>
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 /// A field that one party at a time touches: what belongs to an OS thread or a processor, used by the scheduler on the
 /// stacks of all the fibers that run there. Costs what a plain field costs. It is an atomic because others may peek
@@ -26,4 +26,4 @@ class owned {
   std::atomic<T> value_{};
 };
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

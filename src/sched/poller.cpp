@@ -10,7 +10,7 @@
 
 #include "sched/runtime.hpp"
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 namespace {
 
 // An epoll event carries 64 bits: the record's address (48 bits on x86-64 and aarch64) and its generation.
@@ -218,4 +218,4 @@ void poller::interrupt() noexcept {
   [[maybe_unused]] const auto written = ::write(interrupter_, &one, sizeof(one));
 }
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

@@ -12,7 +12,7 @@
 
 #include "sched/timer_heap.hpp"
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 struct thread;
 
@@ -145,4 +145,4 @@ class poller {
   poll_record* free_ = nullptr;
 };
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

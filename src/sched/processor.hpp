@@ -12,7 +12,7 @@
 #include "sched/run_ring.hpp"
 #include "sched/timer_heap.hpp"
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 /// What one processor counted. Only its owner adds; anybody may read.
 struct processor_counters {
@@ -79,4 +79,4 @@ struct alignas(arch::cache_line) processor {
   bool has_work() const noexcept { return !next.empty() || ring.size() != 0; }
 };
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

@@ -6,7 +6,7 @@
 
 #include <gofer/detail/arch/cpu.hpp>
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 struct fiber;
 
@@ -73,4 +73,4 @@ class run_ring {
   alignas(arch::cache_line) std::array<std::atomic<fiber*>, capacity> slots_{};
 };
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

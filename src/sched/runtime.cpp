@@ -14,7 +14,7 @@
 #include "sched/hooks.hpp"
 #include "sched/thread.hpp"
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 namespace {
 
 constexpr unsigned most_processors = 1024;
@@ -349,4 +349,4 @@ void runtime::count(processor* p, owned<std::uint64_t> processor_counters::* wha
   (foreign.*what).add(1);
 }
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

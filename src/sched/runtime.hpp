@@ -18,7 +18,7 @@
 #include "sched/stack_depot.hpp"
 #include "sched/thread.hpp"
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 /// Everything there is one of. Started by the first use, from any thread; stopped when `main` returns; never destroyed,
 /// because abandoned fibers and late threads may still look at it.
@@ -166,4 +166,4 @@ class runtime {
 /// The body of a worker thread; `first` is the processor it begins with.
 void run_worker(runtime& r, processor* first, bool searching) noexcept;
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

@@ -7,7 +7,7 @@
 
 #include "sched/fiber_list.hpp"
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 /// Runnable fibers that belong to no processor yet: those woken by plain threads, and what overflows the rings.
 class shared_queue {
@@ -43,4 +43,4 @@ class shared_queue {
   std::atomic<std::size_t> size_{0};
 };
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

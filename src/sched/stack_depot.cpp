@@ -12,7 +12,7 @@
 #include <sanitizer/lsan_interface.h>
 #endif
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 namespace {
 
 /// What lies at the same offset of many pages shares a few sets of the caches; these offsets spread the first frames
@@ -201,4 +201,4 @@ bool stack_depot::cool_some(size_class& sized) noexcept {
   return true;
 }
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

@@ -10,7 +10,7 @@
 #include "sched/fiber_stack.hpp"
 #include "sched/free_list.hpp"
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 struct processor;
 
@@ -73,4 +73,4 @@ class stack_depot {
   size_class classes_[size_classes];
 };
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

@@ -18,7 +18,7 @@
 #define GOFER_INLINED [[gnu::always_inline]] inline
 #endif
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 namespace {
 
 GOFER_SWITCH_CODE void* context_of(const fiber& f) noexcept { return f.sp; }
@@ -183,4 +183,4 @@ void run(thread& t, fiber& f) noexcept {
   arrive(t.sanitized, static_cast<fiber*>(left));
 }
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

@@ -3,7 +3,7 @@
 #include "sched/fiber.hpp"
 #include "sched/thread.hpp"
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 class runtime;
 
@@ -16,4 +16,4 @@ void depart(thread& t, fiber& self, departure why) noexcept;
 /// processor has no other at hand.
 void run(thread& t, fiber& f) noexcept;
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

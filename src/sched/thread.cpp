@@ -18,7 +18,7 @@
 #define GOFER_OPAQUE __attribute__((noipa))
 #endif
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 namespace {
 
 /// Records of threads that ended, for reuse.
@@ -128,4 +128,4 @@ void parker::signal() noexcept {
   if (state_.exchange(signaled, std::memory_order_acq_rel) == sleeping) arch::futex_wake(state_);
 }
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

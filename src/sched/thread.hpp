@@ -10,7 +10,7 @@
 #include "arch/sanitizer.hpp"
 #include "sched/owned.hpp"
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 class explorer;
 struct fiber;
@@ -69,4 +69,4 @@ thread* first_thread() noexcept;
 /// thread, and compilers keep addresses of thread-locals across calls (GCC PR 26461).
 thread& this_thread() noexcept;
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 timer_entry* timer_heap::meld(timer_entry* a, timer_entry* b) noexcept {
   if (a == nullptr) return b;
@@ -94,4 +94,4 @@ unsigned timer_heap::expire(std::int64_t now, unsigned most) noexcept {
   return count;
 }
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

@@ -9,7 +9,7 @@
 #include <gofer/detail/arch/spin_lock.hpp>
 #include <gofer/detail/sched/time.hpp>
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 class timer_heap;
 
@@ -73,4 +73,4 @@ inline std::int64_t to_ns(time_point at) noexcept {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(at.time_since_epoch()).count();
 }
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

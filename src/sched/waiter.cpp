@@ -9,7 +9,7 @@
 #include "sched/switch.hpp"
 #include "sched/timer_heap.hpp"
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 namespace {
 
 /// How long a plain thread looks whether it is woken before it sleeps: about as long as falling asleep and being woken
@@ -129,4 +129,4 @@ std::uint32_t waiter::block_fiber() noexcept {
   return outcome();
 }
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

@@ -9,7 +9,7 @@
 #include "sched/runtime.hpp"
 #include "sched/switch.hpp"
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 namespace {
 
 /// How often a worker looks at everything before it sleeps, with `pauses_between_looks` in between: about two
@@ -226,4 +226,4 @@ void run_worker(runtime& r, processor* first, bool searching) noexcept {
   r.workers.fetch_sub(1, std::memory_order_acq_rel);
 }
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

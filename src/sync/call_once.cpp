@@ -1,6 +1,6 @@
 #include <gofer/call_once.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 bool once_flag::begin() {
   for (;;) {
@@ -23,4 +23,4 @@ void once_flag::end(std::uint64_t state) noexcept {
   all.wake();
 }
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

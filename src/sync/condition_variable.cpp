@@ -1,6 +1,6 @@
 #include <gofer/condition_variable.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 void condition_variable_any::enter(sync::wait_node& node) noexcept {
   sched::point("condition_variable::wait", this);
@@ -27,4 +27,4 @@ void condition_variable_any::notify_all() noexcept {
   all.wake();
 }
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

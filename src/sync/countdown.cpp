@@ -4,7 +4,7 @@
 
 #include <gofer/detail/sched/atomic.hpp>
 
-namespace gofer::sync {
+namespace gofer::inline v0::sync {
 
 void add_to_count(wait_queue& count, std::ptrdiff_t n, const char* operation, const char* below_zero,
                   const char* too_many) {
@@ -47,4 +47,4 @@ bool wait_for_zero(wait_queue& count, const char* reason, const sched::wait_limi
   return left == 0 || count.wait(node) == sched::waiter::woken;
 }
 
-}  // namespace gofer::sync
+}  // namespace gofer::inline v0::sync

@@ -4,7 +4,7 @@
 
 #include <gofer/detail/sync/countdown.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 latch::latch(std::ptrdiff_t expected) : count_(expected < 0 ? 0 : static_cast<std::uint64_t>(expected)) {
   if (expected < 0) throw std::logic_error("latch: made with a negative count");
@@ -17,4 +17,4 @@ void latch::count_down(std::ptrdiff_t n) {
 
 bool latch::wait(const sched::wait_limit& limit) { return sync::wait_for_zero(count_, "latch::wait", limit); }
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

@@ -12,7 +12,7 @@
 #include <gofer/detail/sync/lock_watch.hpp>
 #include <gofer/go.hpp>
 
-namespace gofer::sync {
+namespace gofer::inline v0::sync {
 
 constinit lock_order_hooks lock_order_above;
 
@@ -189,4 +189,4 @@ void note_destroyed(const void* lock) noexcept {
 
 lock_holder holder_of(const void* lock) { return lock_order_watched ? lock_graph::get().holder(lock) : lock_holder{}; }
 
-}  // namespace gofer::sync
+}  // namespace gofer::inline v0::sync

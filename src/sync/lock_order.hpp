@@ -7,7 +7,7 @@
 #include <span>
 #include <string>
 
-namespace gofer::sync {
+namespace gofer::inline v0::sync {
 
 /// Return addresses of a stack, the innermost first.
 struct captured_stack {
@@ -45,4 +45,4 @@ struct lock_order_hooks {
 };
 extern constinit lock_order_hooks lock_order_above;
 
-}  // namespace gofer::sync
+}  // namespace gofer::inline v0::sync

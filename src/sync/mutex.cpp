@@ -8,7 +8,7 @@
 #include <gofer/detail/sched/atomic.hpp>
 #include <gofer/runtime.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 namespace {
 
 /// A waiter that was passed over for this long has the mutex handed to it.
@@ -154,4 +154,4 @@ void mutex::unlock_slow() noexcept {
   if (chosen != nullptr) chosen->who->wake();
 }
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

@@ -2,7 +2,7 @@
 
 #include <gofer/detail/arch/asymmetric_fence.hpp>
 
-namespace gofer::sync {
+namespace gofer::inline v0::sync {
 
 std::int64_t reader_count::close() noexcept {
   const sched::time_point begin = sched::now();
@@ -25,4 +25,4 @@ std::int64_t reader_count::close() noexcept {
 
 bool reader_count::worth_opening() const noexcept { return sched::now() >= worth_opening_at_; }
 
-}  // namespace gofer::sync
+}  // namespace gofer::inline v0::sync

@@ -6,7 +6,7 @@
 #include <gofer/detail/sched/thread_index.hpp>
 #include <gofer/go.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 namespace {
 
 /// Tells fibers and threads apart; never 0.
@@ -42,4 +42,4 @@ void recursive_mutex::unlock() {
   mutex_.unlock();
 }
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

@@ -4,7 +4,7 @@
 
 #include <gofer/detail/sched/atomic.hpp>
 
-namespace gofer::sync {
+namespace gofer::inline v0::sync {
 
 bool semaphore::try_acquire() noexcept {
   sched::point("semaphore::acquire", this);
@@ -62,4 +62,4 @@ void semaphore::release(std::ptrdiff_t n, std::ptrdiff_t most) {
   admitted.wake();
 }
 
-}  // namespace gofer::sync
+}  // namespace gofer::inline v0::sync

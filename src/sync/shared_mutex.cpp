@@ -9,7 +9,7 @@
 
 #include "sched/thread.hpp"
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 using sync::wait_queue;
 
@@ -221,4 +221,4 @@ void shared_mutex::unlock() {
   if (!leave()) release(reader);
 }
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

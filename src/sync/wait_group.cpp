@@ -2,7 +2,7 @@
 
 #include <gofer/detail/sync/countdown.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 void wait_group::add(std::ptrdiff_t n) {
   sync::add_to_count(tasks_, n, n < 0 ? "wait_group::done" : "wait_group::add",
@@ -11,4 +11,4 @@ void wait_group::add(std::ptrdiff_t n) {
 
 bool wait_group::wait(const sched::wait_limit& limit) { return sync::wait_for_zero(tasks_, "wait_group::wait", limit); }
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

@@ -7,7 +7,7 @@
 
 #include "sched/fiber.hpp"
 
-namespace gofer::sync {
+namespace gofer::inline v0::sync {
 
 void destroyed_under(const wait_node& first) noexcept {
   if (sched::stopped()) return;
@@ -26,4 +26,4 @@ void destroyed_under(const wait_node& first) noexcept {
   std::abort();
 }
 
-}  // namespace gofer::sync
+}  // namespace gofer::inline v0::sync

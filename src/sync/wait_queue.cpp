@@ -1,7 +1,7 @@
 #include <gofer/detail/sched/atomic.hpp>
 #include <gofer/detail/sync/wait_queue.hpp>
 
-namespace gofer::sync {
+namespace gofer::inline v0::sync {
 
 std::uint64_t wait_queue::lock() noexcept {
   sched::backoff wait(arch::while_others_work);
@@ -26,4 +26,4 @@ std::uint32_t wait_queue::wait(wait_node& n) noexcept {
   return outcome;
 }
 
-}  // namespace gofer::sync
+}  // namespace gofer::inline v0::sync

@@ -3,7 +3,7 @@
 
 #include <gofer/detail/task/pool_core.hpp>
 
-namespace gofer::tasks {
+namespace gofer::inline v0::tasks {
 namespace {
 
 constexpr unsigned eighths = 3;  // the logarithm of the steps in each power of two
@@ -48,4 +48,4 @@ latency_percentiles latency_histogram::percentiles() const noexcept {
   return p;
 }
 
-}  // namespace gofer::tasks
+}  // namespace gofer::inline v0::tasks

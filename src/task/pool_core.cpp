@@ -9,7 +9,7 @@
 #include <gofer/runtime.hpp>
 #include <gofer/worker_pool.hpp>
 
-namespace gofer::tasks {
+namespace gofer::inline v0::tasks {
 
 std::string message_of(const std::exception_ptr& error) {
   try {
@@ -223,4 +223,4 @@ worker_pool_stats pool_core::stats() const {
   return s;
 }
 
-}  // namespace gofer::tasks
+}  // namespace gofer::inline v0::tasks

@@ -4,7 +4,7 @@
 
 #include <gofer/detail/task/pool_core.hpp>
 
-namespace gofer::tasks {
+namespace gofer::inline v0::tasks {
 namespace {
 
 /// One task in so many is timed in a pool that is not `timed`.
@@ -179,4 +179,4 @@ bool pool_core::submit_within(job_ptr& j, const sched::wait_limit& limit) {
   return false;
 }
 
-}  // namespace gofer::tasks
+}  // namespace gofer::inline v0::tasks

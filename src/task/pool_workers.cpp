@@ -8,7 +8,7 @@
 #include <gofer/time.hpp>
 #include <gofer/worker_pool.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 namespace {
 
 /// Who runs a task, for this_worker and to refuse waits for oneself.
@@ -284,4 +284,4 @@ void pool_core::scale() {
 }
 
 }  // namespace tasks
-}  // namespace gofer
+}  // namespace gofer::inline v0

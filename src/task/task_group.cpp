@@ -1,6 +1,6 @@
 #include <gofer/task_group.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 task_group::task_group() = default;
 
@@ -54,4 +54,4 @@ void task_group::wait() {
 
 std::vector<std::exception_ptr> task_group::wait_all() { return take_errors(); }
 
-}  // namespace gofer
+}  // namespace gofer::inline v0

@@ -23,7 +23,7 @@ class Test {
 };
 }  // namespace testing
 
-namespace gofer::testing {
+namespace gofer::inline v0::testing {
 namespace {
 
 constexpr std::size_t longest_trace = 300;  // steps shown
@@ -354,4 +354,4 @@ std::string exploration::trace() const {
   return text;
 }
 
-}  // namespace gofer::testing
+}  // namespace gofer::inline v0::testing

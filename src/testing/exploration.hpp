@@ -11,7 +11,7 @@
 #include "sched/explorer.hpp"
 #include "testing/strategy.hpp"
 
-namespace gofer::testing {
+namespace gofer::inline v0::testing {
 
 /// What one fiber did at one step.
 struct step {
@@ -111,4 +111,4 @@ class exploration final : public sched::explorer {
   bool assertion_had_failed_ = false;
 };
 
-}  // namespace gofer::testing
+}  // namespace gofer::inline v0::testing

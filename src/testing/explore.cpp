@@ -19,7 +19,7 @@
 #include "testing/exploration.hpp"
 #include "testing/strategy.hpp"
 
-namespace gofer::testing {
+namespace gofer::inline v0::testing {
 namespace {
 
 /// The schedule that runs, for a program that aborts in the middle of it.
@@ -193,4 +193,4 @@ void replay_body(std::uint64_t seed, const std::function<void()>& body) {
   replay_in(runs, seed);
 }
 
-}  // namespace gofer::testing
+}  // namespace gofer::inline v0::testing

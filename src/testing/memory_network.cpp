@@ -8,7 +8,7 @@
 
 #include "net/address.hpp"
 
-namespace gofer::testing {
+namespace gofer::inline v0::testing {
 namespace {
 
 using gofer::net::direction;
@@ -312,4 +312,4 @@ net::net(net_options options) {
 
 net::~net() { network_->explores.network = nullptr; }
 
-}  // namespace gofer::testing
+}  // namespace gofer::inline v0::testing

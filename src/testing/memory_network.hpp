@@ -14,7 +14,7 @@
 #include "net/network.hpp"
 #include "testing/exploration.hpp"
 
-namespace gofer::testing {
+namespace gofer::inline v0::testing {
 
 /// Those who wait for some state to change, in an exploration, where one fiber runs at a time: no lock is needed.
 class crowd {
@@ -135,4 +135,4 @@ class memory_acceptor final : public gofer::net::acceptor {
   bool closed_ = false;
 };
 
-}  // namespace gofer::testing
+}  // namespace gofer::inline v0::testing

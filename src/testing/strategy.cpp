@@ -5,7 +5,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace gofer::testing {
+namespace gofer::inline v0::testing {
 
 unsigned random_walk::draw_patience() noexcept {
   constexpr unsigned patiences[] = {0, 4, 8, 12, 14, 15};
@@ -122,4 +122,4 @@ std::unique_ptr<strategy> random_strategy(std::uint64_t seed) {
   return std::make_unique<by_priority>(seed, depth, std::size_t{1} << ((seed >> 4) & 63));
 }
 
-}  // namespace gofer::testing
+}  // namespace gofer::inline v0::testing

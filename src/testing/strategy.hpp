@@ -8,7 +8,7 @@
 
 #include "arch/splitmix.hpp"
 
-namespace gofer::testing {
+namespace gofer::inline v0::testing {
 
 /// Between what a strategy chooses: fibers by their number, 1 being the body's; 0 is the clock, a timer of which is
 /// due.
@@ -139,4 +139,4 @@ std::uint64_t search_seed(unsigned preemptions, std::uint64_t index) noexcept;
 /// For a walk or a priority schedule.
 std::unique_ptr<strategy> random_strategy(std::uint64_t seed);
 
-}  // namespace gofer::testing
+}  // namespace gofer::inline v0::testing

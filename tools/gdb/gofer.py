@@ -30,7 +30,7 @@ def value(atomic):
 def fibers():
     """Every living fiber's control block."""
     try:
-        instance = gdb.parse_and_eval("gofer::sched::runtime::instance_")
+        instance = gdb.parse_and_eval("gofer::v0::sched::runtime::instance_")
     except gdb.error as e:
         raise gdb.GdbError(f"gofer's runtime is not to be seen here: {e}; is the library built with -g?")
     runtime = value(instance)

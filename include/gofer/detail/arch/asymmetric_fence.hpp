@@ -4,7 +4,7 @@
 
 #include <gofer/detail/arch/cpu.hpp>
 
-namespace gofer::arch {
+namespace gofer::inline v0::arch {
 
 /// True when the kernel runs a fence on every core for us (membarrier(2)). Settled before `main`.
 extern const bool has_membarrier;
@@ -24,4 +24,4 @@ inline void light_fence() noexcept {
 /// The rare side; about a microsecond, more while many cores are busy with this process.
 void heavy_fence() noexcept;
 
-}  // namespace gofer::arch
+}  // namespace gofer::inline v0::arch

@@ -16,7 +16,7 @@ extern "C" void __tsan_acquire(void* address);
 extern "C" void __tsan_release(void* address);
 #endif
 
-namespace gofer::arch {
+namespace gofer::inline v0::arch {
 
 /// Tell ThreadSanitizer that all before a `hand_on(p)` is in order for what follows a `take_up(p)`. For what the
 /// program order of an OS thread already orders for the CPU: TSan takes each fiber for a thread of its own, and is told
@@ -76,4 +76,4 @@ class backoff {
   unsigned pauses_;
 };
 
-}  // namespace gofer::arch
+}  // namespace gofer::inline v0::arch

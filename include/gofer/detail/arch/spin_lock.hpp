@@ -4,7 +4,7 @@
 
 #include <gofer/detail/arch/cpu.hpp>
 
-namespace gofer::arch {
+namespace gofer::inline v0::arch {
 
 /// How many pauses to wait first for a lock of a few instructions: some microseconds. The others get through hundreds
 /// of critical sections meanwhile, in the time that fetching the cache line to and fro takes for ten.
@@ -34,4 +34,4 @@ class basic_spin_lock {
 
 using spin_lock = basic_spin_lock<std::atomic<bool>, backoff>;
 
-}  // namespace gofer::arch
+}  // namespace gofer::inline v0::arch

@@ -8,7 +8,7 @@
 
 /// Hazard pointers (Michael, 2004) with asymmetric fences: readers announce what they look at, and what was replaced is
 /// freed once nobody has announced it.
-namespace gofer::hazard {
+namespace gofer::inline v0::hazard {
 
 /// Says that one object must not be freed. Owned by a snapshot, not by a thread, so that a snapshot may be held across
 /// a wait and released elsewhere.
@@ -49,4 +49,4 @@ T* protect(slot& s, const sched::atomic<T*>& from) noexcept {
   }
 }
 
-}  // namespace gofer::hazard
+}  // namespace gofer::inline v0::hazard

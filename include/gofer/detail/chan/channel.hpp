@@ -15,7 +15,7 @@
 #include <gofer/detail/sync/wait_list.hpp>
 
 /// What a channel is behind its handles.
-namespace gofer::channels {
+namespace gofer::inline v0::channels {
 
 /// Somebody's place in a channel's queue.
 struct channel_node : sync::wait_node {
@@ -256,4 +256,4 @@ class channel_ref {
   channel<T>* channel_ = nullptr;
 };
 
-}  // namespace gofer::channels
+}  // namespace gofer::inline v0::channels

@@ -9,7 +9,7 @@
 /// What the algorithms of this library are made of. In a build with GOFER_EXPLORE_ATOMICS every operation on one is a
 /// point at which an exploration may go on with another fiber, so that the insides of the primitives are explored and
 /// not only their callers; all of a program has to be built with it. Not for what the scheduler itself is made of.
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 /// A std::atomic whose operations are points.
 template <class T>
@@ -104,4 +104,4 @@ using backoff = arch::backoff;
 
 using spin_lock = arch::basic_spin_lock<atomic<bool>, backoff>;
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

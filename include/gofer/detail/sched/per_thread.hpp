@@ -9,7 +9,7 @@
 #include <gofer/detail/arch/spin_lock.hpp>
 #include <gofer/detail/sched/thread_index.hpp>
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 /// One Cell for each thread that has asked for its own. Cells lie in blocks of doubling size, so that they never move
 /// and finding one is a little arithmetic; blocks are made as threads with higher indices come. A thread that ends
@@ -71,4 +71,4 @@ class per_thread {
   std::array<std::atomic<Cell*>, 24> blocks_{};
 };
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

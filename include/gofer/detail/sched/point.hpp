@@ -3,7 +3,7 @@
 #include <atomic>
 #include <cstdint>
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 /// Who wants to be told of every synchronization operation.
 enum observer : std::uint8_t {
@@ -60,4 +60,4 @@ class no_points {
   bool begun_ = false;
 };
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

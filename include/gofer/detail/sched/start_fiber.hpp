@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 struct fiber;
 
@@ -50,4 +50,4 @@ template <class F>
   }
 }
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

@@ -3,7 +3,7 @@
 #include <chrono>
 #include <limits>
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 using clock = std::chrono::steady_clock;
 using time_point = clock::time_point;
@@ -35,4 +35,4 @@ time_point deadline_at(std::chrono::time_point<Clock, Duration> at) noexcept {
   }
 }
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

@@ -6,7 +6,7 @@
 #include <gofer/detail/sched/atomic.hpp>
 #include <gofer/detail/sched/time.hpp>
 
-namespace gofer::sched {
+namespace gofer::inline v0::sched {
 
 struct fiber;
 struct thread;
@@ -106,4 +106,4 @@ class waiter {
   const wait_limit& limit_;
 };
 
-}  // namespace gofer::sched
+}  // namespace gofer::inline v0::sched

@@ -4,7 +4,7 @@
 
 #include <gofer/detail/sync/wait_queue.hpp>
 
-namespace gofer::sync {
+namespace gofer::inline v0::sync {
 
 /// Adds `n`, which may be negative, to the count that is the queue's value; at zero lets all waiters go. What a
 /// wait_group and a latch are. Throws std::logic_error with `below_zero`, changing nothing, if the count would fall
@@ -15,4 +15,4 @@ void add_to_count(wait_queue& count, std::ptrdiff_t n, const char* operation, co
 /// Waits until the count is zero; false if the limit comes first.
 bool wait_for_zero(wait_queue& count, const char* reason, const sched::wait_limit& limit);
 
-}  // namespace gofer::sync
+}  // namespace gofer::inline v0::sync

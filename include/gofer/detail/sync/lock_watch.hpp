@@ -2,7 +2,7 @@
 
 #include <gofer/detail/sched/point.hpp>
 
-namespace gofer::sync {
+namespace gofer::inline v0::sync {
 
 /// True where the order in which locks are taken is watched: in builds of the library for debugging, and under
 /// GOFER_LOCK_ORDER=1.
@@ -36,4 +36,4 @@ struct lock_watch {
   }
 };
 
-}  // namespace gofer::sync
+}  // namespace gofer::inline v0::sync

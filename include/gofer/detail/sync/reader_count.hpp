@@ -8,7 +8,7 @@
 #include <gofer/detail/sched/per_thread.hpp>
 #include <gofer/detail/sched/time.hpp>
 
-namespace gofer::sync {
+namespace gofer::inline v0::sync {
 
 /// How many readers are inside of a lock, counted by each thread in a cell of its own, so that readers share no cache
 /// line that any of them writes. A reader that moved to another thread leaves there: only the sum over all cells means
@@ -58,4 +58,4 @@ class reader_count {
   sched::time_point worth_opening_at_{};
 };
 
-}  // namespace gofer::sync
+}  // namespace gofer::inline v0::sync

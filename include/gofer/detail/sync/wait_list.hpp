@@ -5,7 +5,7 @@
 #include <gofer/detail/sched/point.hpp>
 #include <gofer/detail/sched/waiter.hpp>
 
-namespace gofer::sync {
+namespace gofer::inline v0::sync {
 
 /// A waiter's place in one queue. `select` has one waiter and many of these.
 struct wait_node {
@@ -130,4 +130,4 @@ class wait_list {
 /// has abandoned its fibers.
 void destroyed_under(const wait_node& first) noexcept;
 
-}  // namespace gofer::sync
+}  // namespace gofer::inline v0::sync

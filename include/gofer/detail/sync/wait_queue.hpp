@@ -5,7 +5,7 @@
 #include <gofer/detail/sched/atomic.hpp>
 #include <gofer/detail/sync/wait_list.hpp>
 
-namespace gofer::sync {
+namespace gofer::inline v0::sync {
 
 /// What most primitives consist of: a value, and those who wait for it to change. The value, "somebody waits" and the
 /// lock of the list share one atomic word, so that the last thing a waker does to a primitive is one atomic operation,
@@ -66,4 +66,4 @@ class wait_queue {
   wait_list list_;  // guarded by `locked`
 };
 
-}  // namespace gofer::sync
+}  // namespace gofer::inline v0::sync

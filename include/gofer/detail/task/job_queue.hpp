@@ -15,7 +15,7 @@
 
 #include <gofer/detail/sched/time.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 /// What may be said of a single task.
 struct task_options {
@@ -26,9 +26,9 @@ struct task_options {
   std::optional<std::uint64_t> key = {};
 };
 
-}  // namespace gofer
+}  // namespace gofer::inline v0
 
-namespace gofer::tasks {
+namespace gofer::inline v0::tasks {
 
 /// A task on its way through a pool, whatever its type.
 class job {
@@ -271,4 +271,4 @@ class job_queue {
   const later later_;
 };
 
-}  // namespace gofer::tasks
+}  // namespace gofer::inline v0::tasks

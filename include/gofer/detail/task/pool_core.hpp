@@ -20,7 +20,7 @@
 #include <gofer/detail/sync/wait_list.hpp>
 #include <gofer/detail/task/job_queue.hpp>
 
-namespace gofer {
+namespace gofer::inline v0 {
 
 /// What `submit` does when the queue is full.
 enum class overflow {
@@ -234,4 +234,4 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
 };
 
 }  // namespace tasks
-}  // namespace gofer
+}  // namespace gofer::inline v0
