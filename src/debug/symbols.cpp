@@ -58,14 +58,14 @@ class debug_information {
     std::vector<place> found;
     Dwfl_Module* module = session_ == nullptr ? nullptr : dwfl_addrmodule(session_, address);
     if (module == nullptr) return found;
-    place innermost;
-    if (Dwfl_Line* line = dwfl_module_getsrc(module, address)) {
-      if (const char* file = dwfl_lineinfo(line, nullptr, &innermost.line, nullptr, nullptr, nullptr)) {
-        innermost.file = file;
-      }
+    found.emplace_back();
+    Dwarf_Addr bias = 0;
+    if (Dwarf_Die* unit = unit_of(module, address, bias)) {
+      Dwarf_Line* line = dwarf_getsrc_die(unit, address - bias);
+      const char* file = dwarf_linesrc(line, nullptr, nullptr);
+      if (file != nullptr && dwarf_lineno(line, &found.back().line) == 0) found.back().file = file;
+      add_inlined(unit, address - bias, found);
     }
-    found.push_back(std::move(innermost));
-    add_inlined(module, address, found);
     if (found.back().function.empty()) {
       if (const char* name = dwfl_module_addrname(module, address)) found.back().function = demangle(name);
     }
@@ -81,6 +81,16 @@ class debug_information {
     }
     const char* name = dwarf_diename(&die);
     return name == nullptr ? "" : name;
+  }
+
+  /// The unit with the code at an address. Clang writes no table of addresses; then all units are asked.
+  static Dwarf_Die* unit_of(Dwfl_Module* module, std::uintptr_t address, Dwarf_Addr& bias) {
+    if (Dwarf_Die* unit = dwfl_module_addrdie(module, address, &bias)) return unit;
+    Dwarf_Die* unit = nullptr;
+    while ((unit = dwfl_module_nextcu(module, unit, &bias)) != nullptr) {
+      if (dwarf_haspc(unit, address - bias) > 0) return unit;
+    }
+    return nullptr;
   }
 
   /// The functions around an address, the outermost first: one that really is, then those inlined into it. Not
@@ -99,11 +109,9 @@ class debug_information {
   }
 
   /// Names the innermost place, and adds those that it was inlined into.
-  static void add_inlined(Dwfl_Module* module, std::uintptr_t address, std::vector<place>& found) {
-    Dwarf_Addr bias = 0;
-    Dwarf_Die* unit = dwfl_module_addrdie(module, address, &bias);
+  static void add_inlined(Dwarf_Die* unit, Dwarf_Addr address, std::vector<place>& found) {
     std::vector<Dwarf_Die> around;
-    if (unit == nullptr || !find_functions(unit, address - bias, around)) return;
+    if (!find_functions(unit, address, around)) return;
     Dwarf_Files* files = nullptr;
     dwarf_getsrcfiles(unit, &files, nullptr);
     for (std::size_t i = around.size(); i-- > 0;) {
