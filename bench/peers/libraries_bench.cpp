@@ -1,6 +1,7 @@
 // The same work with Boost.Fiber (one thread, its default) and oneTBB.
 
 #include <boost/fiber/all.hpp>
+#include <chrono>
 #include <vector>
 
 #include <tbb/task_group.h>
@@ -78,5 +79,52 @@ void boost_buffered(benchmark::State& state) {
   report(state, each);
 }
 ROW(boost_buffered, "Boost.Fiber: buffered channel, one to one");
+
+int fib(int n) {
+  if (n < 2) return n;
+  int first = 0;
+  int second = 0;
+  tbb::task_group children;
+  children.run([&] { first = fib(n - 1); });
+  second = fib(n - 2);
+  children.wait();
+  return first + second;
+}
+
+void tbb_fib(benchmark::State& state) {
+  for (auto _ : state) {
+    const auto before = std::chrono::steady_clock::now();
+    if (fib(30) != 832'040) state.SkipWithError("a wrong number");
+    state.counters["s"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
+  }
+}
+BENCHMARK(tbb_fib)->Name("oneTBB: fib of 30, a fiber a call")->Iterations(1)->UseRealTime();
+
+void boost_ring(benchmark::State& state) {
+  constexpr int size = 503;
+  constexpr int passes = 100'000;
+  for (auto _ : state) {
+    std::vector<fibers::unbuffered_channel<int>> links(size);
+    fibers::unbuffered_channel<int> over;
+    std::vector<fibers::fiber> all;
+    for (int i = 0; i < size; ++i) {
+      all.emplace_back([&, i] {
+        for (const int left : links[i]) {
+          if (left == 0) {
+            over.push(0);
+            return;
+          }
+          links[(i + 1) % size].push(left - 1);
+        }
+      });
+    }
+    links[0].push(passes);
+    over.value_pop();
+    for (auto& link : links) link.close();
+    for (auto& f : all) f.join();
+  }
+  report(state, passes);
+}
+ROW(boost_ring, "Boost.Fiber: thread ring of 503");
 
 }  // namespace

@@ -126,7 +126,7 @@ class runtime {
 
   /// Time since the start, as somebody read it last: not behind by more than the monitor's longest pause while
   /// anything runs. For what is too frequent for the real clock.
-  static constexpr std::chrono::milliseconds clock_unit{10};
+  static constexpr std::chrono::milliseconds clock_unit{5};
   owned<std::uint32_t> coarse_clock;
   /// Sets it right.
   std::uint32_t read_clock() noexcept;

@@ -42,13 +42,14 @@ bool end_search(runtime& r, thread& t) noexcept {
   return r.idle.searching.fetch_sub(1, std::memory_order_seq_cst) == 1;
 }
 
-/// Moves this processor's share of the shared queue into its ring, all but the first, which it returns.
-fiber* take_shared(runtime& r, processor& p) noexcept {
+/// Moves at most so many of this processor's share of the shared queue into its ring, all but the first, which it
+/// returns.
+fiber* take_shared(runtime& r, processor& p, std::size_t most) noexcept {
   const std::size_t waiting = r.shared.size();
   if (waiting == 0) return nullptr;
   const std::size_t room = run_ring::capacity - p.ring.size();
   const std::size_t share = waiting / r.active_processors() + 1;
-  fiber_list taken = r.shared.pop(std::min({share, room + 1, std::size_t{run_ring::capacity / 2}}));
+  fiber_list taken = r.shared.pop(std::min({share, room + 1, most}));
   fiber* first = taken.pop();
   while (fiber* f = taken.pop()) p.ring.push(f);  // nobody else pushes here, so the room is still there
   return first;
@@ -83,13 +84,18 @@ fiber* next_own(runtime& r, processor& p) noexcept {
     expire_timers(r, p.timers);
     // One other's timers, each time another's: its owner may be gone, or stand still.
     expire_timers(r, r.at(p.tick.get() / processor::fairness_interval % r.known_processors()).timers);
-    if (fiber* f = take_shared(r, p)) return f;
+    // One, so that what is old and large does not come before what the young still need of it; now and then as many as
+    // if there were nothing else, so that nobody there waits for long.
+    const std::uint32_t time = r.coarse_clock.get();
+    const bool due = p.shared_at.get() != time;
+    p.shared_at.set(time);
+    if (fiber* f = take_shared(r, p, due ? run_ring::capacity / 2 : 1)) return f;
   }
   if (fiber* f = p.pop()) return f;
   if (expire_timers(r, p.timers)) {
     if (fiber* f = p.pop()) return f;
   }
-  if (fiber* f = take_shared(r, p)) return f;
+  if (fiber* f = take_shared(r, p, run_ring::capacity / 2)) return f;
   return poll_network(r, p) ? p.pop() : nullptr;
 }
 

@@ -165,6 +165,36 @@ TEST_P(Starvation, APairThatWakesEachOtherLetsOthersRun) {
   finish();
 }
 
+/// What all threads of this process have computed: time that no other process takes any of.
+std::chrono::nanoseconds computed() {
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+TEST_P(Starvation, MoreThanAProcessorHoldsAllGetTheirTurn) {
+  if (test::sanitized) GTEST_SKIP() << "is about time";
+  std::array<std::atomic<std::chrono::nanoseconds>, 1'000> longest{};
+  std::latch ended(longest.size());
+  const auto end = computed() + GetParam() * 600ms;
+  for (auto& mine : longest) {
+    all_.go([&] {
+      auto before = computed();
+      while (before < end) {
+        gofer::yield();
+        const auto now = computed();
+        mine = std::max(mine.load(), now - before);
+        before = now;
+        while (computed() - now < 10us) {
+        }
+      }
+      ended.count_down();
+    });
+  }
+  ended.wait();
+  for (const auto& gap : longest) EXPECT_LT(gap.load(), 3 * bound);
+}
+
 TEST_P(Starvation, SurplusProcessorsRetire) {
   for (unsigned i = 0; i < GetParam() + 2; ++i) all_.go([&] { compute(stop_); });
   gofer::run([] { longest_delay(100ms); });
