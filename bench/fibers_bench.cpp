@@ -22,21 +22,38 @@ void start_and_finish(benchmark::State& state) {
 }
 ROW(start_and_finish, "start and finish");
 
-void yields(benchmark::State& state) {
+void start_so_many(benchmark::State& state, int count) {
   gofer::run([&] {
     for (auto _ : state) {
       gofer::wait_group fibers;
-      for (int i = 0; i < 8; ++i) {
-        fibers.go([] {
-          for (int k = 0; k < 10'000; ++k) gofer::yield();
+      for (int i = 0; i < count; ++i) fibers.go([] {});
+      fibers.wait();
+    }
+  });
+  report(state, count);
+}
+BENCHMARK_CAPTURE(start_so_many, thousand, 1'000)->Name("start and finish, 1,000 fibers")->UseRealTime();
+BENCHMARK_CAPTURE(start_so_many, more, 100'000)->Name("start and finish, 100,000 fibers")->UseRealTime();
+BENCHMARK_CAPTURE(start_so_many, million, 1'000'000)->Name("start and finish, 1,000,000 fibers")->UseRealTime();
+
+void yields(benchmark::State& state, int count, int each) {
+  gofer::run([&] {
+    for (auto _ : state) {
+      gofer::wait_group fibers;
+      for (int i = 0; i < count; ++i) {
+        fibers.go([each] {
+          for (int k = 0; k < each; ++k) gofer::yield();
         });
       }
       fibers.wait();
     }
   });
-  report(state, 80'000);
+  report(state, std::int64_t{count} * each);
 }
-ROW(yields, "yield");
+BENCHMARK_CAPTURE(yields, eight, 8, 10'000)->Name("yield")->UseRealTime();
+BENCHMARK_CAPTURE(yields, few, 10, 100'000)->Name("yield, 10 fibers")->UseRealTime();
+BENCHMARK_CAPTURE(yields, many, 1'000, 1'000)->Name("yield, 1,000 fibers")->UseRealTime();
+BENCHMARK_CAPTURE(yields, very_many, 100'000, 100)->Name("yield, 100,000 fibers")->UseRealTime();
 
 double resident_bytes() {
   std::ifstream statm("/proc/self/statm");

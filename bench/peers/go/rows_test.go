@@ -37,6 +37,38 @@ func BenchmarkStartAndFinish(b *testing.B) {
 
 func BenchmarkYield(b *testing.B) { many(8, b.N/8+1, runtime.Gosched) }
 
+// rounds does f, of so many pieces, until b.N are done or more, and reports what one really took.
+func rounds(b *testing.B, pieces int, f func()) {
+	before, done := time.Now(), 0
+	for ; done < b.N; done += pieces {
+		f()
+	}
+	b.ReportMetric(float64(time.Since(before))/float64(done), "ns/op")
+}
+
+func yieldAmong(b *testing.B, count, each int) {
+	rounds(b, count*each, func() { many(count, each, runtime.Gosched) })
+}
+
+func BenchmarkYield10(b *testing.B)     { yieldAmong(b, 10, 100000) }
+func BenchmarkYield1000(b *testing.B)   { yieldAmong(b, 1000, 1000) }
+func BenchmarkYield100000(b *testing.B) { yieldAmong(b, 100000, 100) }
+
+func startSoMany(b *testing.B, count int) {
+	rounds(b, count, func() {
+		var wg sync.WaitGroup
+		wg.Add(count)
+		for i := 0; i < count; i++ {
+			go func() { wg.Done() }()
+		}
+		wg.Wait()
+	})
+}
+
+func BenchmarkStart1000(b *testing.B)    { startSoMany(b, 1000) }
+func BenchmarkStart100000(b *testing.B)  { startSoMany(b, 100000) }
+func BenchmarkStart1000000(b *testing.B) { startSoMany(b, 1000000) }
+
 func BenchmarkUnbufferedRoundTrip(b *testing.B) {
 	there, back := make(chan int), make(chan int)
 	go func() {
