@@ -1,8 +1,6 @@
-// The same work with threads: a pool as it is mostly written (after BS::thread_pool), Boost.Asio's, and oneTBB's task
-// group; and what two threads would need for the tasks alone.
+// The same work with threads: a pool as it is mostly written (after BS::thread_pool), and what two threads would need
+// for the tasks alone.
 
-#include <boost/asio/post.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <condition_variable>
 #include <functional>
 #include <future>
@@ -11,8 +9,6 @@
 #include <queue>
 #include <thread>
 #include <vector>
-
-#include <tbb/task_group.h>
 
 #include "../row.hpp"
 
@@ -106,48 +102,6 @@ void std_forget(benchmark::State& state, int producers) {
 }
 BENCHMARK_CAPTURE(std_forget, one, 1)->Name("std: pool, fire and forget")->UseRealTime();
 BENCHMARK_CAPTURE(std_forget, eight, 8)->Name("std: pool, 8 producers")->UseRealTime();
-
-void asio_futures(benchmark::State& state) {
-  boost::asio::thread_pool pool(4);
-  std::vector<std::future<int>> all(1000);
-  for (auto _ : state) {
-    for (auto& one : all) {
-      std::packaged_task<int()> task([] { return 1; });
-      one = task.get_future();
-      boost::asio::post(pool, std::move(task));
-    }
-    for (auto& one : all) benchmark::DoNotOptimize(one.get());
-  }
-  report(state, 1000);
-}
-ROW(asio_futures, "Asio: pool, futures");
-
-void asio_forget(benchmark::State& state, int producers) {
-  for (auto _ : state) {
-    boost::asio::thread_pool pool(4);
-    std::vector<std::jthread> all;
-    for (int p = 0; p < producers; ++p) {
-      all.emplace_back([&] {
-        for (int i = 0; i < tasks / producers; ++i) boost::asio::post(pool, [i] { benchmark::DoNotOptimize(i); });
-      });
-    }
-    all.clear();
-    pool.join();
-  }
-  report(state, tasks);
-}
-BENCHMARK_CAPTURE(asio_forget, one, 1)->Name("Asio: pool, fire and forget")->UseRealTime();
-BENCHMARK_CAPTURE(asio_forget, eight, 8)->Name("Asio: pool, 8 producers")->UseRealTime();
-
-void tbb_forget(benchmark::State& state) {
-  for (auto _ : state) {
-    tbb::task_group group;
-    for (int i = 0; i < tasks; ++i) group.run([i] { benchmark::DoNotOptimize(i); });
-    group.wait();
-  }
-  report(state, tasks);
-}
-ROW(tbb_forget, "oneTBB: pool, fire and forget");
 
 void ideal(benchmark::State& state, int nanoseconds) {
   constexpr int some = 10'000;

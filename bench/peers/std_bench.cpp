@@ -1,6 +1,5 @@
-// The same work with the standard library and moodycamel's queue, on two threads.
+// The same work with the standard library, on two threads.
 
-#include <concurrentqueue/blockingconcurrentqueue.h>
 #include <atomic>
 #include <condition_variable>
 #include <memory>
@@ -102,23 +101,6 @@ void queue(benchmark::State& state) {
   report(state, 500'000);
 }
 ROW(queue, "std: buffered channel, one to one");
-
-/// Without a bound.
-void concurrent_queue(benchmark::State& state) {
-  for (auto _ : state) {
-    moodycamel::BlockingConcurrentQueue<int> values;
-    std::jthread sender([&] {
-      for (int i = 0; i < 500'000; ++i) values.enqueue(i);
-    });
-    for (int i = 0; i < 500'000; ++i) {
-      int v = 0;
-      values.wait_dequeue(v);
-      benchmark::DoNotOptimize(v);
-    }
-  }
-  report(state, 500'000);
-}
-ROW(concurrent_queue, "moodycamel: buffered channel, one to one");
 
 struct statistics {
   long requests = 0, errors = 0, latency = 0;

@@ -44,6 +44,11 @@ class connection {
   /// The same without exceptions; 0 with an error.
   std::size_t read_some(std::span<std::byte> into, std::error_code& error) noexcept;
 
+  /// Blocks until read_some may have something to say: bytes, the end, or an error; true then, though that may turn out
+  /// to be nothing yet. So a connection that waits need not hold the memory to read into. False with an error, as of
+  /// read_some, when it does not come to that.
+  bool wait_readable(std::error_code& error) noexcept;
+
   /// Blocks until all has been given to the system. Throws like read_some; how much was sent is not known then.
   void write(std::span<const std::byte> all);
   void write(std::span<const std::byte> all, std::error_code& error) noexcept;

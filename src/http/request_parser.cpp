@@ -53,12 +53,10 @@ request_parser::request_parser(request& into, std::size_t max_header_bytes)
     : request_(into), head_(max_header_bytes), most_surplus_(max_header_bytes) {
   base::header_limit(std::numeric_limits<std::uint32_t>::max());  // head_ sees to that
   base::body_limit(boost::none);                                  // limit_body says later
-  into.pattern_.clear();
-  into.body_.clear();
+  for (std::string* each : {&into.method_, &into.target_, &into.path_, &into.pattern_, &into.body_, &into.id_})
+    each->clear();
   into.body_read_ = false;
-  into.fields_.clear();
-  into.query_.clear();
-  into.id_.clear();
+  for (field_list* each : {&into.fields_, &into.query_, &into.path_values_}) each->clear();
 }
 
 std::size_t request_parser::take(std::string_view bytes, refusal& why) {

@@ -13,6 +13,7 @@
 #include <gofer/sharded.hpp>
 #include <gofer/worker_pool.hpp>
 
+#include "http/exchange.hpp"
 #include "http/router.hpp"
 #include "http/session.hpp"
 #include "http/tls.hpp"
@@ -48,6 +49,7 @@ class server_core : public std::enable_shared_from_this<server_core> {
   std::vector<middleware> around;
   std::optional<worker_pool<>> workers;
   sharded<counters> counted;
+  exchanges spare;
 
  private:
   void accept_connections() noexcept;

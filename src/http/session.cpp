@@ -11,21 +11,28 @@
 namespace gofer::inline v0::http {
 namespace {
 
-constexpr std::size_t first_buffer = 4096;
 // A client that is sent away may still be sending; what it sends is read for so long, and so much of it, because a
 // reset could overtake the answer.
 constexpr std::chrono::seconds linger_time{1};
 constexpr std::size_t linger_bytes = std::size_t{1} << 20;
 /// The buffer grows up to this while bodies fill it.
 constexpr std::size_t largest_part = 65536;
-/// What is larger is not kept while a connection waits for its next request.
+/// What is larger is not kept for the next request.
 constexpr std::size_t most_kept = 16384;
 
 }  // namespace
 
-session::session(server_core& core, net::connection c) : core_(core), connection_(std::move(c)), buffer_(first_buffer) {
-  request_.remote_address_ = connection_.remote_address();
-  request_.session_.to = this;
+session::session(server_core& core, net::connection c)
+    : core_(core), connection_(std::move(c)), remote_address_(connection_.remote_address()) {}
+
+session::~session() {
+  if (now_ == nullptr) return;
+  now_->begin = now_->end;
+  try {
+    give_back();
+  } catch (const std::bad_alloc&) {
+    delete now_;
+  }
 }
 
 void session::serve() noexcept {
@@ -52,42 +59,50 @@ std::stop_source session::cut_off() noexcept {
 
 /// Makes room behind what is in the buffer.
 void session::make_room() {
-  if (begin_ == end_) begin_ = end_ = 0;
-  const bool filled = std::exchange(filled_, false) && begin_ == end_ && buffer_.size() < largest_part;
-  if (end_ != buffer_.size() && !filled) return;
-  std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(begin_), buffer_.end(), buffer_.begin());
-  end_ -= std::exchange(begin_, 0);
-  if (filled || 2 * end_ > buffer_.size()) buffer_.resize(2 * buffer_.size());
+  if (now_->begin == now_->end) now_->begin = now_->end = 0;
+  const bool filled =
+      std::exchange(now_->filled, false) && now_->begin == now_->end && now_->buffer.size() < largest_part;
+  if (now_->end != now_->buffer.size() && !filled) return;
+  std::copy(now_->buffer.begin() + static_cast<std::ptrdiff_t>(now_->begin), now_->buffer.end(), now_->buffer.begin());
+  now_->end -= std::exchange(now_->begin, 0);
+  if (filled || 2 * now_->end > now_->buffer.size()) now_->buffer.resize(2 * now_->buffer.size());
 }
 
-/// Reads something into the buffer. False, with an error or without one at the end of what the client sends.
-bool session::read_more(sched::time_point deadline, std::error_code& error) {
-  make_room();
-  const auto room = std::as_writable_bytes(std::span(buffer_).subspan(end_));
+/// Calls `attempt()`, which waits for the client, until it returns true or the time is up. False with an error, or
+/// without one if that was no failure.
+template <class F>
+bool session::patiently(sched::time_point deadline, std::error_code& error, F attempt) {
   for (;;) {
     // Either the shutdown sees that we are idle and cuts this deadline short, or we see the shutdown.
     connection_.set_read_deadline(deadline);
     const bool last_look = idle_.load(std::memory_order_seq_cst) && core_.stopping();
     if (last_look) connection_.set_read_deadline(sched::time_point::min());
-    const std::size_t got = connection_.read_some(room, error);
-    if (got != 0) {
-      end_ += got;
-      filled_ = got == room.size();
-      return true;
-    }
+    if (attempt()) return true;
     if (error != std::errc::timed_out || last_look || sched::now() >= deadline) return false;
   }
+}
+
+/// Reads something into the buffer. False, with an error or without one at the end of what the client sends.
+bool session::read_more(sched::time_point deadline, std::error_code& error) {
+  make_room();
+  const auto room = std::as_writable_bytes(std::span(now_->buffer).subspan(now_->end));
+  return patiently(deadline, error, [&] {
+    const std::size_t got = connection_.read_some(room, error);
+    now_->end += got;
+    now_->filled = got == room.size();
+    return got != 0;
+  });
 }
 
 /// Lets the parser take of what has been read or, if that is too little, reads more. False: nothing more comes; `why`
 /// says what is wrong with the request, if anything is.
 bool session::advance(sched::time_point deadline, refusal& why) {
-  if (begin_ != end_) {
-    const std::size_t taken = parser_->take(unread(), why);
-    begin_ += taken;
+  if (now_->begin != now_->end) {
+    const std::size_t taken = now_->parser->take(unread(), why);
+    now_->begin += taken;
     if (why) return false;
     if (taken != 0) return true;
-    if (end_ - begin_ > core_.options.max_header_bytes) {
+    if (now_->end - now_->begin > core_.options.max_header_bytes) {
       why = {.status = 400, .why = "a chunk's head or a trailer is too large"};
       return false;
     }
@@ -100,37 +115,57 @@ bool session::advance(sched::time_point deadline, refusal& why) {
   return false;
 }
 
-/// What a large request needed a connection that waits for the next one need not hold.
+void session::take_exchange() {
+  now_ = core_.spare.take();
+  now_->asked.remote_address_ = remote_address_;
+  now_->asked.method_.clear();
+  now_->asked.target_.clear();
+  now_->asked.session_.to = this;
+}
+
+/// Lets others have the memory, unless the next request has begun.
 void session::give_back() {
-  if (begin_ == end_ && buffer_.size() > most_kept) std::vector<char>(first_buffer).swap(buffer_);
-  for (std::string* each : {&request_.body_, &out_}) {
+  if (now_ == nullptr) return;
+  for (std::string* each : {&now_->asked.body_, &now_->out}) {
     if (each->capacity() > most_kept) std::string().swap(*each);
   }
+  if (has_unread()) return;
+  if (now_->buffer.size() > most_kept) std::vector<char>(exchange::first_buffer).swap(now_->buffer);
+  now_->begin = now_->end = 0;
+  now_->filled = false;
+  now_->parser.reset();
+  now_->asked.session_.to = nullptr;
+  core_.spare.give_back(now_);
 }
 
 /// Reads the next request, of one whose body is streamed the head. False: there will be none.
 bool session::read_request() {
   give_back();
-  parser_.emplace(request_, core_.options.max_header_bytes);
-  idle_.store(begin_ == end_, std::memory_order_seq_cst);
+  idle_.store(!has_unread(), std::memory_order_seq_cst);
   sched::time_point deadline =
-      sched::deadline_after(first_ || begin_ != end_ ? core_.options.header_timeout : core_.options.idle_timeout);
+      sched::deadline_after(first_ || has_unread() ? core_.options.header_timeout : core_.options.idle_timeout);
+  if (now_ == nullptr) {
+    std::error_code error;
+    if (!patiently(deadline, error, [&] { return connection_.wait_readable(error); })) return false;
+    take_exchange();
+  }
+  now_->parser.emplace(now_->asked, core_.options.max_header_bytes);
   refusal why;
-  while (!parser_->has_head()) {
+  while (!now_->parser->has_head()) {
     if (!advance(deadline, why)) return why && refuse(why);
-    if (begin_ != end_ && idle_.load(std::memory_order_relaxed)) {
+    if (now_->begin != now_->end && idle_.load(std::memory_order_relaxed)) {
       idle_.store(false, std::memory_order_seq_cst);
       if (!first_) deadline = sched::deadline_after(core_.options.header_timeout);
     }
   }
   find_route();
-  const route_options of_route = route_.found != nullptr ? route_.found->options : route_options{};
-  why = parser_->limit_body(of_route.max_body_bytes.value_or(core_.options.max_body_bytes));
+  const route_options of_route = now_->route.found != nullptr ? now_->route.found->options : route_options{};
+  why = now_->parser->limit_body(of_route.max_body_bytes.value_or(core_.options.max_body_bytes));
   if (why) return refuse(why);
-  if (!parser_->complete() && !streams_body() && !read_whole_body()) return false;
-  body_pending_.store(!parser_->complete(), std::memory_order_relaxed);
+  if (!now_->parser->complete() && !streams_body() && !read_whole_body()) return false;
+  body_pending_.store(!now_->parser->complete(), std::memory_order_relaxed);
   first_ = false;
-  keep_alive_ = parser_->keep_alive();
+  keep_alive_ = now_->parser->keep_alive();
   return true;
 }
 
@@ -138,41 +173,41 @@ bool session::read_whole_body() {
   const sched::time_point deadline = sched::deadline_after(core_.options.read_timeout);
   invite_body();
   refusal why;
-  while (!parser_->complete()) {
+  while (!now_->parser->complete()) {
     if (!advance(deadline, why)) return why && refuse(why);
   }
   return true;
 }
 
 void session::find_route() {
-  route_ = parser_->segments().empty() ? router::match{}  // "OPTIONS *"
-                                       : core_.routes.find(request_.method_, parser_->segments());
-  request_.path_values_ = std::move(route_.values);
-  if (route_.found != nullptr) request_.pattern_ = route_.found->what.text;
+  now_->route = now_->parser->segments().empty() ? router::match{}  // "OPTIONS *"
+                                                 : core_.routes.find(now_->asked.method_, now_->parser->segments());
+  now_->asked.path_values_ = std::move(now_->route.values);
+  if (now_->route.found != nullptr) now_->asked.pattern_ = now_->route.found->what.text;
 }
 
 /// Tells a client that waits for it to go on with the body.
 void session::invite_body() {
-  if (begin_ == end_ && parser_->expects_continue()) write("HTTP/1.1 100 Continue\r\n\r\n");
+  if (now_->begin == now_->end && now_->parser->expects_continue()) write("HTTP/1.1 100 Continue\r\n\r\n");
 }
 
 std::string_view session::read_body() {
-  request_.body_.clear();
+  now_->asked.body_.clear();
   if (!body_pending_.load(std::memory_order_relaxed)) return {};
-  if (!std::exchange(request_.body_read_, true) && !answering_) invite_body();
+  if (!std::exchange(now_->asked.body_read_, true) && !answering_) invite_body();
   const sched::time_point deadline = sched::deadline_after(core_.options.read_timeout);
   refusal why;
-  while (!broken_ && request_.body_.empty() && !parser_->complete()) {
+  while (!broken_ && now_->asked.body_.empty() && !now_->parser->complete()) {
     if (advance(deadline, why)) continue;
     if (why) throw bad_body(why.status, why.why);
     break_off();
   }
   if (broken_) throw_gone("http::request::read_body");
-  if (parser_->complete()) {
+  if (now_->parser->complete()) {
     body_pending_.store(false, std::memory_order_seq_cst);
     if (token_asked_.load(std::memory_order_seq_cst)) watch();
   }
-  return request_.body_;
+  return now_->asked.body_;
 }
 
 bool session::refuse(refusal why) {
@@ -187,6 +222,7 @@ bool session::refuse(refusal why) {
 void session::turn_away() noexcept {
   try {
     keep_alive_ = false;
+    take_exchange();
     response r(*this);
     answer_busy(r, "too many connections\n");
     send(r);
@@ -247,25 +283,25 @@ void session::end_watch() noexcept {
   watcher_.wait();
   watched_.store(false, std::memory_order_relaxed);
   if (!std::exchange(has_ahead_, false)) return;
-  if (begin_ == end_) begin_ = end_ = 0;
-  if (end_ == buffer_.size()) buffer_.resize(2 * buffer_.size());
-  buffer_[end_++] = static_cast<char>(ahead_);
+  if (now_->begin == now_->end) now_->begin = now_->end = 0;
+  if (now_->end == now_->buffer.size()) now_->buffer.resize(2 * now_->buffer.size());
+  now_->buffer[now_->end++] = static_cast<char>(ahead_);
 }
 
 /// Calls the middleware from the i-th on, and what it is around.
 void session::go_inwards(std::size_t i, response& r) {
   if (i == core_.around.size()) return dispatch(r);
-  guard(r, [&] { core_.around[i](request_, r, [&] { go_inwards(i + 1, r); }); });
+  guard(r, [&] { core_.around[i](now_->asked, r, [&] { go_inwards(i + 1, r); }); });
 }
 
 void session::dispatch(response& r) {
   r.fields_around_ = r.fields_.size();
-  if (route_.found != nullptr) {
-    call(route_.found->run, r);
-  } else if (parser_->segments().empty()) {
+  if (now_->route.found != nullptr) {
+    call(now_->route.found->run, r);
+  } else if (now_->parser->segments().empty()) {
     r.status(204).header("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");  // "OPTIONS *"
   } else {
-    answer_unrouted(route_.allowed, r);
+    answer_unrouted(now_->route.allowed, r);
   }
 }
 
@@ -275,7 +311,7 @@ void session::answer_unrouted(const std::string& allowed, response& r) {
     return;
   }
   r.header("Allow", allowed + ", OPTIONS");
-  if (request_.method_ == "OPTIONS") {
+  if (now_->asked.method_ == "OPTIONS") {
     r.status(204);
   } else {
     r.status(405).write("405 method not allowed\n");
@@ -285,10 +321,10 @@ void session::answer_unrouted(const std::string& allowed, response& r) {
 /// Runs the handler, here or in a worker.
 void session::call(const handler& h, response& r) {
   guard(r, [&] {
-    if (!core_.workers) return h(request_, r);
+    if (!core_.workers) return h(now_->asked, r);
     future<void> done;
     try {
-      done = core_.workers->submit([&] { h(request_, r); });
+      done = core_.workers->submit([&] { h(now_->asked, r); });
     } catch (const queue_full&) {
       core_.counted.local([](server_core::counters& c) { ++c.overloaded; });
       return answer_busy(r, "overloaded, try again later\n");
@@ -328,19 +364,23 @@ void session::fail(response& r, int status, const char* why) {
 }
 
 void session::report(const char* what) const {
-  std::fprintf(stderr, "gofer: http: %s %s from %s, request %s: %s\n", request_.method_.c_str(),
-               request_.target_.c_str(), request_.remote_address_.c_str(), request_.id().c_str(), what);
+  if (now_ == nullptr) {
+    std::fprintf(stderr, "gofer: http: a connection from %s: %s\n", remote_address_.c_str(), what);
+    return;
+  }
+  std::fprintf(stderr, "gofer: http: %s %s from %s, request %s: %s\n", now_->asked.method_.c_str(),
+               now_->asked.target_.c_str(), now_->asked.remote_address_.c_str(), now_->asked.id().c_str(), what);
 }
 
 bool session::may_have_body(const response& r) const noexcept {
-  return request_.method_ != "HEAD" && r.status_ != 204 && r.status_ != 304;
+  return now_->asked.method_ != "HEAD" && r.status_ != 204 && r.status_ != 304;
 }
 
 /// "Sun, 06 Nov 1994 08:49:37 GMT"
 const std::string& session::date() {
   const std::time_t now = std::time(nullptr);
-  if (now == dated_) return date_;
-  dated_ = now;
+  if (now == now_->dated) return now_->date;
+  now_->dated = now;
   std::tm utc{};
   gmtime_r(&now, &utc);
   static constexpr const char* days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
@@ -349,7 +389,7 @@ const std::string& session::date() {
   char text[80];
   std::snprintf(text, sizeof(text), "%s, %02d %s %04d %02d:%02d:%02d GMT", days[utc.tm_wday], utc.tm_mday,
                 months[utc.tm_mon], utc.tm_year + 1900, utc.tm_hour, utc.tm_min, utc.tm_sec);
-  return date_ = text;
+  return now_->date = text;
 }
 
 void session::append_head(const response& r, std::string_view framing) {
@@ -357,61 +397,61 @@ void session::append_head(const response& r, std::string_view framing) {
   if (core_.stopping() || body_pending_.load(std::memory_order_relaxed)) keep_alive_ = false;
   bool dated = false;
   bool typed = false;
-  out_ += "HTTP/1.1 ";
-  out_ += std::to_string(r.status_);
-  out_ += ' ';
-  out_ += reason_phrase(r.status_);
+  now_->out += "HTTP/1.1 ";
+  now_->out += std::to_string(r.status_);
+  now_->out += ' ';
+  now_->out += reason_phrase(r.status_);
   for (const auto& [name, value] : r.fields_) {
     dated = dated || name == "Date";
     typed = typed || name == "Content-Type" || name == "content-type";
-    ((out_ += "\r\n") += name) += ": ";
-    out_ += value;
+    ((now_->out += "\r\n") += name) += ": ";
+    now_->out += value;
   }
-  if (!dated) (out_ += "\r\nDate: ") += date();
-  if (!typed && r.status_ != 204 && r.status_ != 304) out_ += "\r\nContent-Type: text/plain; charset=utf-8";
-  out_ += framing;
+  if (!dated) (now_->out += "\r\nDate: ") += date();
+  if (!typed && r.status_ != 204 && r.status_ != 304) now_->out += "\r\nContent-Type: text/plain; charset=utf-8";
+  now_->out += framing;
   if (!keep_alive_) {
-    out_ += "\r\nConnection: close";
-  } else if (parser_ && parser_->http_1_0()) {
-    out_ += "\r\nConnection: keep-alive";
+    now_->out += "\r\nConnection: close";
+  } else if (now_->parser && now_->parser->http_1_0()) {
+    now_->out += "\r\nConnection: keep-alive";
   }
-  out_ += "\r\n\r\n";
+  now_->out += "\r\n\r\n";
 }
 
 /// Sends what has not been sent of an answer.
 void session::send(response& r) {
-  out_.clear();
+  now_->out.clear();
   if (r.streaming_) {
-    if (may_have_body(r) && !parser_->http_1_0()) write("0\r\n\r\n");
+    if (may_have_body(r) && !now_->parser->http_1_0()) write("0\r\n\r\n");
     return;
   }
   const bool sized = r.status_ != 204 && r.status_ != 304;
   append_head(r, sized ? "\r\nContent-Length: " + std::to_string(r.body_.size()) : std::string());
-  if (may_have_body(r)) out_ += r.body_;
-  write(out_);
+  if (may_have_body(r)) now_->out += r.body_;
+  write(now_->out);
 }
 
 void session::begin_stream(response& r) {
-  out_.clear();
-  const bool chunked = may_have_body(r) && !parser_->http_1_0();
-  if (parser_->http_1_0()) keep_alive_ = false;  // the end of the connection is the end of the body
+  now_->out.clear();
+  const bool chunked = may_have_body(r) && !now_->parser->http_1_0();
+  if (now_->parser->http_1_0()) keep_alive_ = false;  // the end of the connection is the end of the body
   append_head(r, chunked ? "\r\nTransfer-Encoding: chunked" : "");
   r.streaming_ = true;
-  write(out_);
+  write(now_->out);
   const std::string body = std::move(r.body_);
   if (may_have_body(r)) stream(body);
 }
 
 void session::stream(std::string_view part) {
-  if (!broken_ && !part.empty() && request_.method_ != "HEAD") {
-    if (parser_->http_1_0()) {
+  if (!broken_ && !part.empty() && now_->asked.method_ != "HEAD") {
+    if (now_->parser->http_1_0()) {
       write(part);
     } else {
       char size[24];
       std::snprintf(size, sizeof(size), "%zx\r\n", part.size());
-      out_.assign(size);
-      (out_ += part) += "\r\n";
-      write(out_);
+      now_->out.assign(size);
+      (now_->out += part) += "\r\n";
+      write(now_->out);
     }
   }
   if (broken_) throw_gone("http::response::write");
@@ -419,7 +459,7 @@ void session::stream(std::string_view part) {
 
 void session::throw_gone(const char* operation) const {
   throw std::system_error(std::make_error_code(std::errc::connection_reset),
-                          std::string(operation) + ": the client " + request_.remote_address_ + " is gone");
+                          std::string(operation) + ": the client " + remote_address_ + " is gone");
 }
 
 void session::write(std::string_view bytes) {
@@ -441,7 +481,7 @@ void session::linger() noexcept {
   connection_.set_read_deadline(sched::deadline_after(linger_time));
   std::error_code error;
   for (std::size_t seen = 0; seen < linger_bytes;) {
-    const std::size_t got = connection_.read_some(std::as_writable_bytes(std::span(buffer_)), error);
+    const std::size_t got = connection_.read_some(std::as_writable_bytes(std::span(now_->buffer)), error);
     if (got == 0) return;
     seen += got;
   }

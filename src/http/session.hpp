@@ -2,19 +2,15 @@
 
 #include <atomic>
 #include <cstddef>
-#include <ctime>
-#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include <gofer/http.hpp>
 #include <gofer/net.hpp>
 #include <gofer/wait_group.hpp>
 
-#include "http/request_parser.hpp"
-#include "http/router.hpp"
+#include "http/exchange.hpp"
 
 namespace gofer::inline v0::http {
 
@@ -26,6 +22,7 @@ class session {
   session(server_core& core, net::connection c);
   session(const session&) = delete;
   session& operator=(const session&) = delete;
+  ~session();
 
   /// Reads requests and answers them until one side is done.
   void serve() noexcept;
@@ -40,7 +37,7 @@ class session {
   std::stop_source cut_off() noexcept;
 
   // For the request, while its handler runs:
-  bool streams_body() const noexcept { return route_.found != nullptr && route_.found->options.stream_body; }
+  bool streams_body() const noexcept { return now_->route.found != nullptr && now_->route.found->options.stream_body; }
   std::string_view read_body();
   std::stop_token watched_token() noexcept;
 
@@ -53,8 +50,11 @@ class session {
 
  private:
   bool read_request();
+  void take_exchange();
   void give_back();
   void make_room();
+  template <class F>
+  bool patiently(sched::time_point deadline, std::error_code& error, F attempt);
   bool read_more(sched::time_point deadline, std::error_code& error);
   bool advance(sched::time_point deadline, refusal& why);
   bool read_whole_body();
@@ -80,24 +80,14 @@ class session {
   void break_off();
   [[noreturn]] void throw_gone(const char* operation) const;
   void linger() noexcept;
-  std::string_view unread() const noexcept { return {buffer_.data() + begin_, end_ - begin_}; }
+  std::string_view unread() const noexcept { return {now_->buffer.data() + now_->begin, now_->end - now_->begin}; }
+  bool has_unread() const noexcept { return now_ != nullptr && now_->begin != now_->end; }
 
   server_core& core_;
   net::connection connection_;
   std::stop_source stop_;
-  request request_;
-  std::optional<request_parser> parser_;
-  router::match route_;  // of the request
-
-  // Bytes from the client that no request has taken yet: buffer_[begin_, end_).
-  std::vector<char> buffer_;
-  std::size_t begin_ = 0;
-  std::size_t end_ = 0;
-  bool filled_ = false;  // all that there was room for was read at last
-
-  std::string out_;        // what is about to be written
-  std::time_t dated_ = 0;  // the second that date_ says
-  std::string date_;
+  const std::string remote_address_;
+  exchange* now_ = nullptr;                // null while nothing of the next request has come
   std::atomic<bool> body_pending_{false};  // the handler has yet to read what is left of a body
   std::atomic<bool> token_asked_{false};
   // While an answer is made by who asked for the token, a fiber waits for the client's next byte, or its end:

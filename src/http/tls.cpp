@@ -103,6 +103,15 @@ class tls_socket final : public net::socket {
     }
   }
 
+  bool wait_readable(std::error_code& error) noexcept override {
+    {
+      const std::scoped_lock hold(lock_);
+      error.clear();
+      if (SSL_pending(ssl_.get()) != 0 || BIO_ctrl_pending(SSL_get_rbio(ssl_.get())) != 0) return true;
+    }
+    return below_.wait_readable(error);
+  }
+
   void write(std::span<const std::byte> all, std::error_code& error) noexcept override {
     const std::scoped_lock turn(writing_);
     error.clear();

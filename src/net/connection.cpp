@@ -22,6 +22,12 @@ std::size_t connection::read_some(std::span<std::byte> into, std::error_code& er
   return 0;
 }
 
+bool connection::wait_readable(std::error_code& error) noexcept {
+  if (socket_ != nullptr) return socket_->wait_readable(error);
+  error = std::make_error_code(std::errc::bad_file_descriptor);
+  return false;
+}
+
 std::size_t connection::read_some(std::span<std::byte> into) {
   std::error_code error;
   const std::size_t got = read_some(into, error);

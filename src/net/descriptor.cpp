@@ -50,6 +50,18 @@ bool descriptor::wait(direction d, const char* reason, std::error_code& error) n
   return false;
 }
 
+bool descriptor::wait_for_more(direction d, const char* reason, std::error_code& error) noexcept {
+  sched::cooperate();
+  const use in(*this);
+  if (!in) {
+    error = std::make_error_code(std::errc::operation_canceled);
+    return false;
+  }
+  const std::scoped_lock hold(turn_[static_cast<int>(d)]);
+  error.clear();
+  return !std::exchange(drained_[static_cast<int>(d)], false) || side(d).ended() || wait(d, reason, error);
+}
+
 void descriptor::set_deadline(direction d, sched::time_point at) noexcept {
   deadline_[static_cast<int>(d)].store(at, std::memory_order_release);
   side(d).nudge();  // whoever waits looks at it again

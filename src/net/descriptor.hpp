@@ -59,7 +59,7 @@ class descriptor {
     }
   }
 
-  /// The same without waiting: EAGAIN is an error like others.
+  /// As `run` without waiting: EAGAIN is an error like others.
   template <class Call>
   long run_now(std::error_code& error, Call call) noexcept {
     const use in(*this);
@@ -68,6 +68,9 @@ class descriptor {
     error.assign(result >= 0 ? 0 : static_cast<int>(-result), std::system_category());
     return result;
   }
+
+  /// Waits where `run` would before its first call. False with an error.
+  bool wait_for_more(direction d, const char* reason, std::error_code& error) noexcept;
 
   void set_deadline(direction d, sched::time_point at) noexcept;
   /// `last(number)` is called at once, while calls under way still keep the descriptor open.

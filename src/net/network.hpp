@@ -24,6 +24,7 @@ class socket {
   virtual ~socket() = default;
 
   virtual std::size_t read_some(std::span<std::byte> into, std::error_code& error) noexcept = 0;
+  virtual bool wait_readable(std::error_code& error) noexcept = 0;
   virtual void write(std::span<const std::byte> all, std::error_code& error) noexcept = 0;
   virtual void set_deadline(direction d, sched::time_point at) noexcept = 0;
   virtual void shutdown_write() noexcept = 0;

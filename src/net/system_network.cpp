@@ -32,6 +32,10 @@ class system_socket final : public socket {
     return got < 0 ? 0 : static_cast<std::size_t>(got);
   }
 
+  bool wait_readable(std::error_code& error) noexcept override {
+    return descriptor_.wait_for_more(direction::read, "net::connection::wait_readable", error);
+  }
+
   void write(std::span<const std::byte> all, std::error_code& error) noexcept override {
     // One call for the whole of it, so that the turn is kept: what was sent is no success until nothing is left.
     descriptor_.run(direction::write, "net::connection::write", error, [&](int number) {

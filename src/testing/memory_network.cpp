@@ -180,23 +180,15 @@ std::size_t memory_socket::take(std::span<std::byte> into, std::size_t most) noe
   return got;
 }
 
-memory_socket::progress memory_socket::try_read(std::span<std::byte> into, std::size_t& got,
-                                                std::error_code& error) noexcept {
-  const sched::in_order hold(&network_->explores);
+/// How many bytes have arrived; done also at the end.
+memory_socket::progress memory_socket::look(std::size_t& there, std::error_code& error) noexcept {
   if (broken(error)) return progress::failed;
   const sched::time_point now = sched::now();
-  std::size_t there = 0;
+  there = 0;
   for (const wire::segment& s : in().segments) {
     if (s.arrives <= now) there += s.bytes.size();
   }
-  if (there != 0) {
-    const std::size_t most = std::min(there, into.size());
-    got = take(into, network_->options.partial_reads
-                         ? static_cast<std::size_t>(network_->explores.between(static_cast<std::int64_t>(most), 1))
-                         : most);
-    return progress::done;
-  }
-  if (in().ends_at <= now) return progress::done;
+  if (there != 0 || in().ends_at <= now) return progress::done;
   if (deadline(direction::read) <= now) {
     error = error_of(std::errc::timed_out);
     return progress::failed;
@@ -204,6 +196,36 @@ memory_socket::progress memory_socket::try_read(std::span<std::byte> into, std::
   until_ = std::min({deadline(direction::read), wire_->reset_at[side_], in().ends_at});
   if (!in().segments.empty()) until_ = std::min(until_, in().segments.front().arrives);
   return progress::wait;
+}
+
+memory_socket::progress memory_socket::try_read(std::span<std::byte> into, std::size_t& got,
+                                                std::error_code& error) noexcept {
+  const sched::in_order hold(&network_->explores);
+  std::size_t there = 0;
+  const progress seen = look(there, error);
+  if (there != 0) {
+    const std::size_t most = std::min(there, into.size());
+    got = take(into, network_->options.partial_reads
+                         ? static_cast<std::size_t>(network_->explores.between(static_cast<std::int64_t>(most), 1))
+                         : most);
+  }
+  return seen;
+}
+
+bool memory_socket::wait_readable(std::error_code& error) noexcept {
+  constexpr auto operation = "net::connection::wait_readable";
+  sched::point(operation, this);
+  error.clear();
+  for (;;) {
+    progress seen{};
+    {
+      const sched::in_order hold(&network_->explores);
+      std::size_t there = 0;
+      seen = look(there, error);
+    }
+    if (seen != progress::wait) return seen == progress::done;
+    wire_->changed[side_].wait(operation, this, until_);
+  }
 }
 
 std::size_t memory_socket::read_some(std::span<std::byte> into, std::error_code& error) noexcept {

@@ -85,6 +85,7 @@ class memory_socket final : public gofer::net::socket {
   ~memory_socket() override { close(); }
 
   std::size_t read_some(std::span<std::byte> into, std::error_code& error) noexcept override;
+  bool wait_readable(std::error_code& error) noexcept override;
   void write(std::span<const std::byte> all, std::error_code& error) noexcept override;
   void set_deadline(gofer::net::direction d, sched::time_point at) noexcept override;
   void shutdown_write() noexcept override;
@@ -94,6 +95,7 @@ class memory_socket final : public gofer::net::socket {
 
  private:
   enum class progress { done, failed, wait };
+  progress look(std::size_t& there, std::error_code& error) noexcept;
   progress try_read(std::span<std::byte> into, std::size_t& got, std::error_code& error) noexcept;
   progress try_write(std::span<const std::byte>& all, std::error_code& error) noexcept;
   bool broken(std::error_code& error) const noexcept;

@@ -47,6 +47,10 @@ class Server : public testing::Test {
       r.flush();
       r.write("second,").write("third");
     });
+    server_->handle("/seen/{what}", [](request& q, response& r) {
+      r.write(q.method() + " " + q.target() + " " + q.path_value("what") + " " + q.query("x") + " " + q.header("X") +
+              " " + q.body() + " " + q.header("X-Request-Id") + " " + std::to_string(q.headers().size()));
+    });
     server_->start();
     return *server_;
   }
@@ -229,6 +233,25 @@ TEST_F(Server, RefusesWhatIsNoRequest) {
     }
   }
   EXPECT_EQ(client().ask(get("/hello/x"))->status, 200);
+}
+
+TEST_F(Server, NoRequestSeesWhatAnotherHasLeft) {
+  start();
+  // One after another on connections of their own, in the same memory.
+  auto one = client();
+  auto other = client();
+  auto third = client();
+  EXPECT_EQ(one.ask("POST /seen/a?x=1 HTTP/1.1\r\nHost: h\r\nX: y\r\nX-Request-Id: id\r\nContent-Length: 4\r\n\r\nbody")
+                ->body,
+            "POST /seen/a?x=1 a 1 y body id 4");
+  EXPECT_EQ(other.ask(get("/seen/b"))->body, "GET /seen/b b     1");
+  one.send("HEAD /seen/c HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_EQ(one.receive(false)->status, 200);
+  const auto refused = third.ask("nonsense\r\n\r\n");  // after a HEAD an answer without a body would be wrong
+  EXPECT_EQ(refused->status, 400);
+  EXPECT_NE(refused->body.find("the request line has to be"), std::string::npos);
+  EXPECT_EQ(other.ask("GET /seen/d HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")->body, "GET /seen/d d     1");
+  EXPECT_EQ(one.ask(get("/seen/e"))->head.find("Connection: "), std::string::npos);
 }
 
 TEST_F(Server, AsksForABodyThatIsAnnounced) {

@@ -187,6 +187,37 @@ TEST_P(Net, ADeadlineEndsAWaitAlsoOneThatHasBegun) {
   });
 }
 
+TEST_P(Net, WaitsForWhatCanBeReadWithoutReadingIt) {
+  test::run_in(GetParam(), 10, [](int) {
+    gofer::latch go_on(1);
+    server s([&](net::connection& c) {
+      c.write(bytes("a"));
+      go_on.wait();
+      c.write(bytes("b"));
+      c.shutdown_write();
+      std::byte end;
+      c.read_some(std::span(&end, 1));
+    });
+    auto c = net::dial(s.address(), 10s);
+    std::error_code error;
+    std::array<std::byte, 10> into;
+    EXPECT_TRUE(c.wait_readable(error));
+    EXPECT_EQ(c.read_some(into), 1U);
+    c.set_read_deadline(std::chrono::steady_clock::now() + 1ms);
+    EXPECT_FALSE(c.wait_readable(error) && c.read_some(into, error) != 0);
+    EXPECT_EQ(error, std::errc::timed_out);
+    c.set_read_deadline(std::chrono::steady_clock::time_point::max());
+    go_on.count_down();
+    EXPECT_TRUE(c.wait_readable(error));
+    EXPECT_EQ(c.read_some(into), 1U);
+    EXPECT_TRUE(c.wait_readable(error)) << error.message();
+    EXPECT_EQ(c.read_some(into), 0U);
+    c.close();
+    EXPECT_FALSE(c.wait_readable(error));
+    EXPECT_EQ(error, std::errc::operation_canceled);
+  });
+}
+
 TEST_P(Net, ClosingWakesWhoeverWaits) {
   auto listener = net::listener::listen("127.0.0.1:0");
   auto client = net::dial(listener.address(), 10s);
@@ -258,6 +289,9 @@ TEST(NetErrors, AddressesThatCannotBeReadAreRefused) {
 }
 
 TEST(NetErrors, AConnectionThatIsNoneSaysSo) {
+  std::error_code error;
+  EXPECT_FALSE(net::connection().wait_readable(error));
+  EXPECT_EQ(error, std::errc::bad_file_descriptor);
   net::connection none;
   EXPECT_FALSE(none);
   std::byte part[1];

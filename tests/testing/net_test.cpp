@@ -115,11 +115,17 @@ TEST(MemoryNet, TellsTheSameErrorsAsTheSystem) {
         EXPECT_FALSE(there.try_accept());
         auto mine = net::dial("localhost:" + there.address().substr(10), 1s);
         auto theirs = there.accept();
+        std::error_code error;
         mine.set_read_deadline(gofer::sched::now() + 1h);
+        EXPECT_FALSE(mine.wait_readable(error));
+        EXPECT_EQ(error, std::errc::timed_out);
         EXPECT_EQ(read_all(mine).second, std::errc::timed_out);
         theirs.write(bytes("x"));
         gofer::sleep_for(1ms);
+        EXPECT_TRUE(mine.wait_readable(error));
         mine.close();  // without having read it
+        EXPECT_FALSE(mine.wait_readable(error));
+        EXPECT_EQ(error, std::errc::operation_canceled);
         EXPECT_EQ(read_all(mine).second, std::errc::operation_canceled);
         gofer::sleep_for(1ms);
         EXPECT_EQ(read_all(theirs).second, std::errc::connection_reset);

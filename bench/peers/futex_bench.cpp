@@ -1,34 +1,17 @@
-// A switch by Boost.Context, and what waking a thread costs by a bare futex.
+// What waking a thread costs by a bare futex.
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <boost/context/detail/fcontext.hpp>
 #include <chrono>
 #include <cstdint>
-#include <memory>
 #include <thread>
 
 #include "../row.hpp"
 
 namespace {
-
-namespace context = boost::context::detail;
-
-void other(context::transfer_t from) {
-  for (;;) from = context::jump_fcontext(from.fctx, nullptr);
-}
-
-void boost_switches(benchmark::State& state) {
-  constexpr std::size_t size = 64 * 1024;
-  const auto stack = std::make_unique<std::byte[]>(size);
-  context::fcontext_t there = context::make_fcontext(stack.get() + size, size, other);
-  for (auto _ : state) there = context::jump_fcontext(there, nullptr).fctx;
-  report(state, 2);
-}
-ROW(boost_switches, "Boost.Context: context switch");
 
 /// Waits until the word is `wanted`, asleep.
 void wait_for(std::atomic<std::uint32_t>& word, std::uint32_t wanted) {

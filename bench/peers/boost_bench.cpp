@@ -1,26 +1,34 @@
-// The same work with Boost.Fiber (one thread, its default) and oneTBB.
+// The same work with Boost: Context's switch, Fiber (one thread, its default), and Asio's pool of threads.
 
+#include <boost/asio/post.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/context/detail/fcontext.hpp>
 #include <boost/fiber/all.hpp>
-#include <chrono>
+#include <cstddef>
+#include <future>
+#include <memory>
+#include <thread>
 #include <vector>
-
-#include <tbb/task_group.h>
 
 #include "../row.hpp"
 
 namespace {
 
+namespace context = boost::context::detail;
 namespace fibers = boost::fibers;
 
-void tbb_start(benchmark::State& state) {
-  for (auto _ : state) {
-    tbb::task_group group;
-    for (int i = 0; i < 10'000; ++i) group.run([] {});
-    group.wait();
-  }
-  report(state, 10'000);
+void other(context::transfer_t from) {
+  for (;;) from = context::jump_fcontext(from.fctx, nullptr);
 }
-ROW(tbb_start, "oneTBB: start and finish");
+
+void boost_switches(benchmark::State& state) {
+  constexpr std::size_t size = 64 * 1024;
+  const auto stack = std::make_unique<std::byte[]>(size);
+  context::fcontext_t there = context::make_fcontext(stack.get() + size, size, other);
+  for (auto _ : state) there = context::jump_fcontext(there, nullptr).fctx;
+  report(state, 2);
+}
+ROW(boost_switches, "Boost.Context: context switch");
 
 void boost_start(benchmark::State& state) {
   for (auto _ : state) {
@@ -80,26 +88,6 @@ void boost_buffered(benchmark::State& state) {
 }
 ROW(boost_buffered, "Boost.Fiber: buffered channel, one to one");
 
-int fib(int n) {
-  if (n < 2) return n;
-  int first = 0;
-  int second = 0;
-  tbb::task_group children;
-  children.run([&] { first = fib(n - 1); });
-  second = fib(n - 2);
-  children.wait();
-  return first + second;
-}
-
-void tbb_fib(benchmark::State& state) {
-  for (auto _ : state) {
-    const auto before = std::chrono::steady_clock::now();
-    if (fib(30) != 832'040) state.SkipWithError("a wrong number");
-    state.counters["s"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
-  }
-}
-BENCHMARK(tbb_fib)->Name("oneTBB: fib of 30, a fiber a call")->Iterations(1)->UseRealTime();
-
 void boost_ring(benchmark::State& state) {
   constexpr int size = 503;
   constexpr int passes = 100'000;
@@ -126,5 +114,39 @@ void boost_ring(benchmark::State& state) {
   report(state, passes);
 }
 ROW(boost_ring, "Boost.Fiber: thread ring of 503");
+
+constexpr int tasks = 100'000;
+
+void asio_futures(benchmark::State& state) {
+  boost::asio::thread_pool pool(4);
+  std::vector<std::future<int>> all(1000);
+  for (auto _ : state) {
+    for (auto& one : all) {
+      std::packaged_task<int()> task([] { return 1; });
+      one = task.get_future();
+      boost::asio::post(pool, std::move(task));
+    }
+    for (auto& one : all) benchmark::DoNotOptimize(one.get());
+  }
+  report(state, 1000);
+}
+ROW(asio_futures, "Asio: pool, futures");
+
+void asio_forget(benchmark::State& state, int producers) {
+  for (auto _ : state) {
+    boost::asio::thread_pool pool(4);
+    std::vector<std::jthread> all;
+    for (int p = 0; p < producers; ++p) {
+      all.emplace_back([&] {
+        for (int i = 0; i < tasks / producers; ++i) boost::asio::post(pool, [i] { benchmark::DoNotOptimize(i); });
+      });
+    }
+    all.clear();
+    pool.join();
+  }
+  report(state, tasks);
+}
+BENCHMARK_CAPTURE(asio_forget, one, 1)->Name("Asio: pool, fire and forget")->UseRealTime();
+BENCHMARK_CAPTURE(asio_forget, eight, 8)->Name("Asio: pool, 8 producers")->UseRealTime();
 
 }  // namespace
