@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Uses gofer as projects outside of it do, in every way there is: package_test.py SOURCE BUILD [-v]."""
 
+import json
 import os
 import pathlib
+import re
 import shlex
 import shutil
 import subprocess
@@ -38,6 +40,12 @@ class Package(unittest.TestCase):
         run("cmake", "--build", build, "--target", *targets)
         for program in programs:
             self.assertEqual(run(build / program), PROGRAMS[program], program)
+
+    def test_recipes_are_of_this_version(self):
+        version = re.search(r"project\(gofer VERSION ([0-9.]+)", (SOURCE / "CMakeLists.txt").read_text())[1]
+        self.assertEqual(json.loads((SOURCE / "packaging/vcpkg/gofer/vcpkg.json").read_text())["version"], version)
+        self.assertIn(f'    version = "{version}"\n', (SOURCE / "conanfile.py").read_text())
+        self.assertIn(f"inline v{version.split('.')[0]} {{", (SOURCE / "include/gofer/mutex.hpp").read_text())
 
     def test_find_package(self):
         prefix = self.install()
