@@ -84,8 +84,9 @@ fiber* next_own(runtime& r, processor& p) noexcept {
     expire_timers(r, p.timers);
     // One other's timers, each time another's: its owner may be gone, or stand still.
     expire_timers(r, r.at(p.tick.get() / processor::fairness_interval % r.known_processors()).timers);
-    // Only one: what has overflowed is the oldest, and in a program of forks and joins the largest; to start it early is
-    // to have the whole tree alive at once. At every tick of the clock a whole share, so that nobody waits there for long.
+    // Only one: what has overflowed is the oldest, and in a program of forks and joins the largest; to start it early
+    // is to have the whole tree alive at once. At every tick of the clock a whole share, so that nobody waits there for
+    // long.
     const std::uint32_t time = r.coarse_clock.get();
     const bool due = p.shared_at.get() != time;
     p.shared_at.set(time);
