@@ -10,19 +10,7 @@
 
 namespace {
 
-void start_and_finish(benchmark::State& state) {
-  gofer::run([&] {
-    for (auto _ : state) {
-      gofer::wait_group fibers;
-      for (int i = 0; i < 10'000; ++i) fibers.go([] {});
-      fibers.wait();
-    }
-  });
-  report(state, 10'000);
-}
-ROW(start_and_finish, "start and finish");
-
-void start_so_many(benchmark::State& state, int count) {
+void start_and_finish(benchmark::State& state, int count) {
   gofer::run([&] {
     for (auto _ : state) {
       gofer::wait_group fibers;
@@ -32,9 +20,10 @@ void start_so_many(benchmark::State& state, int count) {
   });
   report(state, count);
 }
-BENCHMARK_CAPTURE(start_so_many, thousand, 1'000)->Name("start and finish, 1,000 fibers")->UseRealTime();
-BENCHMARK_CAPTURE(start_so_many, more, 100'000)->Name("start and finish, 100,000 fibers")->UseRealTime();
-BENCHMARK_CAPTURE(start_so_many, million, 1'000'000)->Name("start and finish, 1,000,000 fibers")->UseRealTime();
+BENCHMARK_CAPTURE(start_and_finish, ten_thousand, 10'000)->Name("start and finish")->UseRealTime();
+BENCHMARK_CAPTURE(start_and_finish, thousand, 1'000)->Name("start and finish, 1,000 fibers")->UseRealTime();
+BENCHMARK_CAPTURE(start_and_finish, more, 100'000)->Name("start and finish, 100,000 fibers")->UseRealTime();
+BENCHMARK_CAPTURE(start_and_finish, million, 1'000'000)->Name("start and finish, 1,000,000 fibers")->UseRealTime();
 
 void yields(benchmark::State& state, int count, int each) {
   gofer::run([&] {

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <ctime>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -14,6 +13,7 @@
 
 #include "http/request_parser.hpp"
 #include "http/router.hpp"
+#include "sched/free_list.hpp"
 
 namespace gofer::inline v0::http {
 
@@ -36,7 +36,7 @@ struct exchange {
   std::string out;        // what is about to be written
   std::time_t dated = 0;  // the second that `date` says
   std::string date;
-  exchange* next = nullptr;  // in exchanges
+  sched::owned<exchange*> link;  // in exchanges
 };
 
 /// Exchanges to use again: the one given back last first, each thread its own.
@@ -45,11 +45,8 @@ class exchanges {
   exchange* take() {
     cell& mine = cells_.own();
     const turn_at in(mine);
-    exchange* e = mine.first;
-    if (e == nullptr) return new exchange;
-    mine.first = std::exchange(e->next, nullptr);
-    --mine.count;
-    return e;
+    exchange* e = mine.free.pop();
+    return e != nullptr ? e : new exchange;
   }
 
   /// Throws std::bad_alloc, and has not taken it then.
@@ -57,12 +54,11 @@ class exchanges {
     cell& mine = cells_.own();
     const turn_at in(mine);
     exchange* e = std::exchange(taken, nullptr);
-    if (mine.count == most_kept) {
+    if (mine.free.size() == most_kept) {
       delete e;
-      return;
+    } else {
+      mine.free.push(e);
     }
-    e->next = std::exchange(mine.first, e);
-    ++mine.count;
   }
 
  private:
@@ -73,10 +69,9 @@ class exchanges {
     cell(const cell&) = delete;
     cell& operator=(const cell&) = delete;
     ~cell() {
-      while (first != nullptr) delete std::exchange(first, first->next);
+      while (exchange* e = free.pop()) delete e;
     }
-    exchange* first = nullptr;
-    unsigned count = 0;
+    sched::free_list<exchange> free;
   };
   /// The fibers of a thread are in its cell one after another.
   struct turn_at {

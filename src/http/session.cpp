@@ -115,12 +115,14 @@ bool session::advance(sched::time_point deadline, refusal& why) {
   return false;
 }
 
-void session::take_exchange() {
-  now_ = core_.spare.take();
-  now_->asked.remote_address_ = remote_address_;
-  now_->asked.method_.clear();
-  now_->asked.target_.clear();
-  now_->asked.session_.to = this;
+/// From here on there is an exchange, and in it nothing of the request before.
+void session::begin_request() {
+  if (now_ == nullptr) {
+    now_ = core_.spare.take();
+    now_->asked.remote_address_ = remote_address_;
+    now_->asked.session_.to = this;
+  }
+  now_->parser.emplace(now_->asked, core_.options.max_header_bytes);
 }
 
 /// Lets others have the memory, unless the next request has begun.
@@ -133,7 +135,6 @@ void session::give_back() {
   if (now_->buffer.size() > most_kept) std::vector<char>(exchange::first_buffer).swap(now_->buffer);
   now_->begin = now_->end = 0;
   now_->filled = false;
-  now_->parser.reset();
   now_->asked.session_.to = nullptr;
   core_.spare.give_back(now_);
 }
@@ -147,9 +148,8 @@ bool session::read_request() {
   if (now_ == nullptr) {
     std::error_code error;
     if (!patiently(deadline, error, [&] { return connection_.wait_readable(error); })) return false;
-    take_exchange();
   }
-  now_->parser.emplace(now_->asked, core_.options.max_header_bytes);
+  begin_request();
   refusal why;
   while (!now_->parser->has_head()) {
     if (!advance(deadline, why)) return why && refuse(why);
@@ -222,7 +222,7 @@ bool session::refuse(refusal why) {
 void session::turn_away() noexcept {
   try {
     keep_alive_ = false;
-    take_exchange();
+    begin_request();
     response r(*this);
     answer_busy(r, "too many connections\n");
     send(r);
@@ -412,7 +412,7 @@ void session::append_head(const response& r, std::string_view framing) {
   now_->out += framing;
   if (!keep_alive_) {
     now_->out += "\r\nConnection: close";
-  } else if (now_->parser && now_->parser->http_1_0()) {
+  } else if (now_->parser->http_1_0()) {
     now_->out += "\r\nConnection: keep-alive";
   }
   now_->out += "\r\n\r\n";

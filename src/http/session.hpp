@@ -50,7 +50,7 @@ class session {
 
  private:
   bool read_request();
-  void take_exchange();
+  void begin_request();
   void give_back();
   void make_room();
   template <class F>

@@ -59,7 +59,7 @@ bool descriptor::wait_for_more(direction d, const char* reason, std::error_code&
   }
   const std::scoped_lock hold(turn_[static_cast<int>(d)]);
   error.clear();
-  return !std::exchange(drained_[static_cast<int>(d)], false) || side(d).ended() || wait(d, reason, error);
+  return wait_if_drained(d, reason, error);
 }
 
 void descriptor::set_deadline(direction d, sched::time_point at) noexcept {

@@ -40,12 +40,11 @@ class descriptor {
     const use in(*this);
     if (!in) return fail(error, std::errc::operation_canceled);
     const std::scoped_lock hold(turn_[static_cast<int>(d)]);
-    bool& drained = drained_[static_cast<int>(d)];
-    if (std::exchange(drained, false) && !side(d).ended() && !wait(d, reason, error) && is_closed()) return -1;
+    if (!wait_if_drained(d, reason, error) && is_closed()) return -1;
     for (;;) {
       const long result = call(number_);
       if (result >= 0) {
-        drained = result < wanted;
+        drained_[static_cast<int>(d)] = result < wanted;
         error.clear();
         return result;
       }
@@ -109,6 +108,10 @@ class descriptor {
   void leave() noexcept;
   sched::poll_side& side(direction d) noexcept { return d == direction::read ? record_->readable : record_->writable; }
   bool wait(direction d, const char* reason, std::error_code& error) noexcept;
+  /// With the turn: waits if the call before has taken all that there was. False with an error.
+  bool wait_if_drained(direction d, const char* reason, std::error_code& error) noexcept {
+    return !std::exchange(drained_[static_cast<int>(d)], false) || side(d).ended() || wait(d, reason, error);
+  }
 
   const int number_;
   const endpoint remote_;

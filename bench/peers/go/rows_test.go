@@ -24,17 +24,6 @@ func many(n, each int, f func()) {
 	wg.Wait()
 }
 
-func BenchmarkStartAndFinish(b *testing.B) {
-	for done := 0; done < b.N; done += 10000 {
-		var wg sync.WaitGroup
-		wg.Add(10000)
-		for i := 0; i < 10000; i++ {
-			go func() { wg.Done() }()
-		}
-		wg.Wait()
-	}
-}
-
 func BenchmarkYield(b *testing.B) { many(8, b.N/8+1, runtime.Gosched) }
 
 // rounds does f, of so many pieces, until b.N are done or more, and reports what one really took.
@@ -65,9 +54,10 @@ func startSoMany(b *testing.B, count int) {
 	})
 }
 
-func BenchmarkStart1000(b *testing.B)    { startSoMany(b, 1000) }
-func BenchmarkStart100000(b *testing.B)  { startSoMany(b, 100000) }
-func BenchmarkStart1000000(b *testing.B) { startSoMany(b, 1000000) }
+func BenchmarkStartAndFinish(b *testing.B) { startSoMany(b, 10000) }
+func BenchmarkStart1000(b *testing.B)      { startSoMany(b, 1000) }
+func BenchmarkStart100000(b *testing.B)    { startSoMany(b, 100000) }
+func BenchmarkStart1000000(b *testing.B)   { startSoMany(b, 1000000) }
 
 func BenchmarkUnbufferedRoundTrip(b *testing.B) {
 	there, back := make(chan int), make(chan int)
