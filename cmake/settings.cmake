@@ -30,6 +30,18 @@ if(GOFER_HTTP AND GOFER_TLS)
   find_package(OpenSSL 3.0)
 endif()
 
+# Optional: the worker pool across machines, by NATS.
+option(GOFER_NATS "Build gofer::nats, where libnats and nlohmann-json are found" ON)
+if(GOFER_NATS)
+  find_library(GOFER_LIBNATS nats)
+  find_path(GOFER_LIBNATS_HEADERS nats/nats.h)
+  mark_as_advanced(GOFER_LIBNATS GOFER_LIBNATS_HEADERS)
+  find_package(nlohmann_json QUIET)
+  if(NOT GOFER_LIBNATS OR NOT GOFER_LIBNATS_HEADERS OR NOT nlohmann_json_FOUND)
+    set(GOFER_NATS OFF)
+  endif()
+endif()
+
 if(PROJECT_IS_TOP_LEVEL)
   set(CMAKE_CXX_EXTENSIONS OFF)
   set(CMAKE_EXPORT_COMPILE_COMMANDS ON)

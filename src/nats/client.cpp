@@ -1,0 +1,282 @@
+#include "nats/client.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <exception>
+
+#include <gofer/go.hpp>
+
+#include "nats/connection_options.hpp"
+
+namespace gofer::inline v0::nats {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// How long to wait for an answer before asking again. Servers that elect a leader answer nothing for about that long.
+constexpr auto patience = 1s;
+constexpr auto look_after_calls_every = 50ms;
+
+/// What has answered, once.
+class question final : public call {
+ public:
+  void answered(const message& answer) noexcept override { end(std::string(answer.data())); }
+  void unanswered() noexcept override { end(std::nullopt); }
+  std::optional<std::string> wait() { return *done_.receive(); }
+
+ private:
+  void end(std::optional<std::string> answer) {
+    const chan<std::optional<std::string>> done = done_;  // whoever waits is gone when it has it
+    done.send(std::move(answer));
+  }
+
+  chan<std::optional<std::string>> done_{1};
+};
+
+std::string unique_inbox() {
+  natsInbox* made = nullptr;
+  check(natsInbox_Create(&made), "nats: inbox");
+  const std::string name = std::string(made) + '.';
+  natsInbox_Destroy(made);
+  return name;
+}
+
+}  // namespace
+
+client::client(const nats_options& options, const std::string& name) : options_(options), name_(name) {
+  const owned<natsOptions> how = connection_options(options, name);
+  check(natsOptions_SetEventLoop(how.get(), this, &client::attach, &client::want_read, &client::want_write, &client::detach),
+        "nats: event loop");
+  blocking([&] {
+    check(natsConnection_Connect(&connection_, how.get()), name + ": cannot connect to " + options.servers);
+  });
+  try {
+    inbox_ = unique_inbox();
+    answers_ = subscribe(inbox("call.*"), [this](std::vector<message>& some) { take_answers(some); });
+  } catch (...) {
+    blocking([&] { natsConnection_Destroy(connection_); });
+    running_.wait();
+    throw;
+  }
+  running_.add(1);
+  go(go_options{.name = "nats calls"}, [this] {
+    while (sleep_for(look_after_calls_every, closing_.get_token())) look_after_calls();
+    running_.done();
+  });
+}
+
+client::~client() {
+  closing_.request_stop();
+  fail_calls(sched::no_deadline);
+  blocking([&] { natsConnection_FlushTimeout(connection_, 1000); });
+  answers_.reset();
+  blocking([&] { natsConnection_Close(connection_); });
+  running_.wait();
+  natsConnection_Destroy(connection_);
+}
+
+natsStatus client::attach(void** user, void* self, natsConnection* connection, natsSock socket) noexcept {
+  client& c = *static_cast<client*>(self);
+  *user = self;
+  try {
+    auto pump = std::make_shared<socket_pump>(c, connection, socket);
+    pump->start(c.running_);
+    {
+      const std::scoped_lock hold(c.pump_lock_);
+      c.pump_.swap(pump);
+    }
+    if (pump != nullptr) pump->stop();
+    c.connections_.fetch_add(1, std::memory_order_acq_rel);
+    return NATS_OK;
+  } catch (const std::exception&) {
+    return NATS_ERR;
+  }
+}
+
+natsStatus client::want_read(void* self, bool wanted) noexcept { return wanted ? NATS_OK : detach(self); }
+
+natsStatus client::want_write(void* self, bool wanted) noexcept {
+  client& c = *static_cast<client*>(self);
+  std::shared_ptr<socket_pump> pump;
+  {
+    const std::scoped_lock hold(c.pump_lock_);
+    pump = c.pump_;
+  }
+  if (pump != nullptr) pump->want_write(wanted);
+  return NATS_OK;
+}
+
+natsStatus client::detach(void* self) noexcept {
+  client& c = *static_cast<client*>(self);
+  std::shared_ptr<socket_pump> pump;
+  {
+    const std::scoped_lock hold(c.pump_lock_);
+    pump.swap(c.pump_);
+  }
+  if (pump != nullptr) pump->stop();
+  return NATS_OK;
+}
+
+std::unique_ptr<subscription> client::subscribe(const std::string& subject,
+                                                std::function<void(std::vector<message>&)> take) {
+  natsSubscription* made = nullptr;
+  check(natsConnection_SubscribeSync(&made, connection_, subject.c_str()), name_ + ": cannot subscribe to " + subject);
+  owned<natsSubscription> handle(made);
+  // What is read at once is handed on at once, so that this is bounded by the reader's buffer.
+  check(natsSubscription_SetPendingLimits(made, -1, -1), name_ + ": cannot subscribe to " + subject);
+  return std::make_unique<subscription>(*this, std::move(handle), std::move(take));
+}
+
+void client::dispatch() noexcept {
+  const std::scoped_lock hold(subscriptions_lock_);
+  for (subscription* s : subscriptions_) s->take_what_came();
+}
+
+void client::send(std::string_view subject, std::string_view data) noexcept {
+  natsConnection_Publish(connection_, std::string(subject).c_str(), data.data(), static_cast<int>(data.size()));
+}
+
+void client::request(const std::string& subject, std::string_view data, const std::string& reply) noexcept {
+  natsConnection_PublishRequest(connection_, subject.c_str(), reply.c_str(), data.data(), static_cast<int>(data.size()));
+}
+
+void client::limit(call& c, sched::time_point deadline) noexcept {
+  const std::scoped_lock hold(calls_lock_);
+  c.deadline_ = std::min(c.deadline_, deadline);
+}
+
+void client::start(call& c, const outgoing& what, sched::time_point deadline) {
+  const std::scoped_lock hold(calls_lock_);
+  if (free_.empty()) {
+    free_.push_back(static_cast<std::uint32_t>(slots_.size()));
+    slots_.emplace_back();
+  }
+  const std::uint32_t number = free_.back();
+  slot& mine = slots_[number];
+  char token[64];
+  const int length = std::snprintf(token, sizeof token, "call.%x-%x", number, mine.generation);
+  natsMsg* made = nullptr;
+  check(natsMsg_Create(&made, what.subject.c_str(), inbox(std::string_view(token, static_cast<std::size_t>(length))).c_str(), what.data.data(),
+                       static_cast<int>(what.data.size())),
+        name_ + ": cannot send to " + what.subject);
+  owned<natsMsg> sent(made);
+  for (const auto& [key, value] : what.headers) {
+    check(natsMsgHeader_Set(made, key, value.c_str()), name_ + ": cannot send to " + what.subject);
+  }
+  free_.pop_back();
+  mine.of = &c;
+  c.sent_ = std::move(sent);
+  c.deadline_ = deadline;
+  c.again_ = sched::now() + patience;
+  natsConnection_PublishMsg(connection_, made);  // without a connection it is sent again
+}
+
+std::string client::ask(const std::string& subject, std::string_view data) {
+  question q;
+  start(q, {.subject = subject, .data = data}, sched::deadline_after(options_.request_timeout));
+  std::optional<std::string> answer = q.wait();
+  if (!answer) {
+    throw nats_error(name_ + ": no answer to " + subject + " from " + options_.servers + " within " +
+                     std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(options_.request_timeout).count()) +
+                     " ms; is a server there, with JetStream, and most of its cluster?");
+  }
+  return std::move(*answer);
+}
+
+void client::take_answers(std::vector<message>& answers) noexcept {
+  for (const message& answer : answers) {
+    const std::string_view subject = answer.subject();
+    if (call* c = end_of(subject.substr(subject.rfind('.') + 1))) c->answered(answer);
+  }
+}
+
+call* client::end_of(std::string_view token) noexcept {
+  std::uint32_t number = 0;
+  std::uint32_t generation = 0;
+  const char* const end = token.data() + token.size();
+  const auto first = std::from_chars(token.data(), end, number, 16);
+  if (first.ec != std::errc() || first.ptr == end) return nullptr;
+  std::from_chars(first.ptr + 1, end, generation, 16);
+  const std::scoped_lock hold(calls_lock_);
+  if (number >= slots_.size()) return nullptr;
+  slot& of = slots_[number];
+  if (of.generation != generation || of.of == nullptr) return nullptr;  // the answer to one that was sent twice
+  ++of.generation;
+  free_.push_back(number);
+  of.of->sent_.reset();
+  return std::exchange(of.of, nullptr);
+}
+
+void client::look_after_calls() noexcept {
+  fail_calls(sched::now());
+  const bool connected = natsConnection_Status(connection_) == NATS_CONN_STATUS_CONNECTED;
+  const std::scoped_lock hold(calls_lock_);
+  const sched::time_point now = sched::now();
+  if (seen_connections_ != connections()) {  // answers may have been lost with the connection before
+    seen_connections_ = connections();
+    for (slot& s : slots_) {
+      if (s.of != nullptr) s.of->again_ = now;
+    }
+  }
+  if (!connected) return;
+  for (slot& s : slots_) {
+    if (s.of == nullptr || s.of->again_ > now) continue;
+    s.of->again_ = now + patience;
+    natsConnection_PublishMsg(connection_, s.of->sent_.get());
+  }
+}
+
+void client::fail_calls(sched::time_point due) noexcept {
+  std::vector<call*> failed;
+  {
+    const std::scoped_lock hold(calls_lock_);
+    for (std::uint32_t number = 0; number < slots_.size(); ++number) {
+      slot& s = slots_[number];
+      if (s.of == nullptr || s.of->deadline_ > due) continue;
+      ++s.generation;
+      free_.push_back(number);
+      s.of->sent_.reset();
+      failed.push_back(std::exchange(s.of, nullptr));
+    }
+  }
+  for (call* c : failed) c->unanswered();
+}
+
+subscription::subscription(client& owner, owned<natsSubscription> handle, std::function<void(std::vector<message>&)> take)
+    : owner_(owner), handle_(std::move(handle)), take_(std::move(take)) {
+  const std::scoped_lock hold(owner_.subscriptions_lock_);
+  owner_.subscriptions_.push_back(this);
+}
+
+subscription::~subscription() {
+  {
+    const std::scoped_lock hold(owner_.subscriptions_lock_);
+    std::erase(owner_.subscriptions_, this);
+  }
+  natsSubscription_Unsubscribe(handle_.get());
+}
+
+void subscription::take_what_came() noexcept {
+  int count = 0;
+  if (natsSubscription_GetPending(handle_.get(), &count, nullptr) != NATS_OK) return;
+  for (; count > 0; --count) {
+    natsMsg* m = nullptr;
+    if (natsSubscription_NextMsg(&m, handle_.get(), 1) == NATS_OK) batch_.emplace_back(m);
+  }
+  if (batch_.empty()) return;
+  take_(batch_);
+  batch_.clear();
+}
+
+void subscription::drain() noexcept {
+  constexpr int at_most = 5000;  // milliseconds
+  blocking([&] {
+    if (natsSubscription_DrainTimeout(handle_.get(), at_most) == NATS_OK) {
+      natsSubscription_WaitForDrainCompletion(handle_.get(), at_most);
+    }
+  });
+  const std::scoped_lock until_taken(owner_.subscriptions_lock_);
+}
+
+}  // namespace gofer::inline v0::nats

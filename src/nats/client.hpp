@@ -1,0 +1,154 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <gofer/mutex.hpp>
+#include <gofer/time.hpp>
+#include <gofer/wait_group.hpp>
+
+#include "nats/message.hpp"
+#include "nats/socket_pump.hpp"
+
+namespace gofer::inline v0::nats {
+
+/// What is sent until it is answered: again from time to time, and after the connection was lost. So it is something
+/// that may arrive twice. Ends by exactly one of two calls, which block not, and may start it, or another, again.
+class call {
+ public:
+  call() = default;
+  call(const call&) = delete;
+  call& operator=(const call&) = delete;
+
+  /// In the fiber that reads.
+  virtual void answered(const message& answer) noexcept = 0;
+  /// Not by its deadline, or the client is closing.
+  virtual void unanswered() noexcept = 0;
+
+ protected:
+  ~call() = default;
+
+ private:
+  friend class client;
+  owned<natsMsg> sent_;
+  sched::time_point deadline_ = sched::no_deadline;
+  sched::time_point again_ = sched::no_deadline;
+};
+
+/// What to send.
+struct outgoing {
+  std::string subject;
+  std::string_view data;
+  std::vector<std::pair<const char*, std::string>> headers = {};
+};
+
+class subscription;
+
+/// A connection to the servers, on fibers: libnats speaks the protocol and connects again, by threads of its own for
+/// that alone; what is read is handed on in one fiber, without a thread for each subscription.
+class client {
+ public:
+  /// Blocks until connected. Throws nats_error, std::invalid_argument.
+  client(const nats_options& options, const std::string& name);
+  /// Sends what is still to be sent; calls that have no answer yet are `unanswered`.
+  ~client();
+  client(const client&) = delete;
+  client& operator=(const client&) = delete;
+
+  /// Sends it, and again until it is answered; the call stays the caller's, and outlives that.
+  void start(call& c, const outgoing& what, sched::time_point deadline);
+
+  /// Sends a question and blocks for the answer. Throws nats_error past the options' request_timeout.
+  std::string ask(const std::string& subject, std::string_view data);
+
+  /// Sends it once, and nothing if there is no connection.
+  void send(std::string_view subject, std::string_view data) noexcept;
+  /// The same, for answers that a subscription gets.
+  void request(const std::string& subject, std::string_view data, const std::string& reply) noexcept;
+
+  /// Brings the call's deadline forward.
+  void limit(call& c, sched::time_point deadline) noexcept;
+
+  /// The reading fiber gives messages of that subject to `take`, which does not block, as many at a time as have come.
+  std::unique_ptr<subscription> subscribe(const std::string& subject, std::function<void(std::vector<message>&)> take);
+
+  /// A subject below which everything comes to this client alone.
+  std::string inbox(std::string_view name) const { return inbox_ + std::string(name); }
+
+  /// How often the connection was made.
+  std::uint64_t connections() const noexcept { return connections_.load(std::memory_order_acquire); }
+
+  const nats_options& options() const noexcept { return options_; }
+
+ private:
+  friend class socket_pump;
+  friend class subscription;
+
+  // For libnats.
+  static natsStatus attach(void** user, void* self, natsConnection* connection, natsSock socket) noexcept;
+  static natsStatus want_read(void* self, bool wanted) noexcept;
+  static natsStatus want_write(void* self, bool wanted) noexcept;
+  static natsStatus detach(void* self) noexcept;
+
+  /// Hands on what has been read; in the reading fiber.
+  void dispatch() noexcept;
+  void take_answers(std::vector<message>& answers) noexcept;
+  call* end_of(std::string_view token) noexcept;
+  void look_after_calls() noexcept;
+  void fail_calls(sched::time_point due) noexcept;
+
+  const nats_options options_;
+  const std::string name_;
+  std::string inbox_;
+  wait_group running_;  // fibers
+  std::atomic<std::uint64_t> connections_{0};
+
+  arch::spin_lock pump_lock_;
+  std::shared_ptr<socket_pump> pump_;  // guarded by pump_lock_; libnats' locks are held around it
+
+  natsConnection* connection_ = nullptr;
+  std::stop_source closing_;
+
+  mutex subscriptions_lock_;
+  std::vector<subscription*> subscriptions_;  // guarded, and held while they are given messages
+  std::unique_ptr<subscription> answers_;
+
+  struct slot {
+    call* of = nullptr;
+    std::uint32_t generation = 0;
+  };
+  mutex calls_lock_;
+  std::vector<slot> slots_;           // guarded by calls_lock_, as are:
+  std::vector<std::uint32_t> free_;   // numbers of slots
+  std::uint64_t seen_connections_ = 1;
+};
+
+/// Ends when it is destroyed; messages that are on their way then are lost, unless it was drained before.
+class subscription {
+ public:
+  subscription(client& owner, owned<natsSubscription> handle, std::function<void(std::vector<message>&)> take);
+  ~subscription();
+  subscription(const subscription&) = delete;
+  subscription& operator=(const subscription&) = delete;
+
+  /// Asks for no more, and blocks until all that was on its way has been taken.
+  void drain() noexcept;
+
+ private:
+  friend class client;
+  void take_what_came() noexcept;
+
+  client& owner_;
+  owned<natsSubscription> handle_;
+  const std::function<void(std::vector<message>&)> take_;
+  std::vector<message> batch_;
+};
+
+}  // namespace gofer::inline v0::nats

@@ -1,0 +1,222 @@
+#include "nats/jetstream.hpp"
+
+#include <array>
+#include <charconv>
+#include <ctime>
+
+namespace gofer::inline v0::nats {
+namespace {
+
+using nlohmann::json;
+
+std::string decode_base64(std::string_view text) {
+  std::string bytes;
+  std::uint32_t bits = 0;
+  int count = 0;
+  for (const char c : text) {
+    constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const auto digit = digits.find(c);
+    if (digit == std::string_view::npos) break;
+    bits = (bits << 6U) | static_cast<std::uint32_t>(digit);
+    count += 6;
+    if (count < 8) continue;
+    count -= 8;
+    bytes += static_cast<char>((bits >> static_cast<unsigned>(count)) & 0xffU);
+  }
+  return bytes;
+}
+
+/// "NATS/1.0\r\nKey: value\r\n\r\n"
+std::map<std::string, std::string> read_headers(std::string_view text) {
+  std::map<std::string, std::string> headers;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find("\r\n", begin), text.size());
+    const std::string_view line = text.substr(begin, end - begin);
+    begin = end + 2;
+    const std::size_t colon = line.find(':');
+    if (colon == std::string_view::npos) continue;
+    std::string_view value = line.substr(colon + 1);
+    while (value.starts_with(' ')) value.remove_prefix(1);
+    headers.emplace(line.substr(0, colon), value);
+  }
+  return headers;
+}
+
+std::uint64_t number_after(std::string_view text, std::string_view key) {
+  const std::size_t at = text.find(key);
+  std::uint64_t number = 0;
+  if (at != std::string_view::npos) std::from_chars(text.data() + at + key.size(), text.data() + text.size(), number);
+  return number;
+}
+
+/// The first field of `wanted` that `there` has otherwise; empty if there is none.
+std::string first_difference(const json& wanted, const json& there) {
+  for (const auto& [key, value] : wanted.items()) {
+    if (there.value(key, json()) != value) return key;
+  }
+  return {};
+}
+
+}  // namespace
+
+stored_reply read_stored_reply(std::string_view answer) {
+  stored_reply reply;
+  if (answer.find("\"error\"") == std::string_view::npos) {  // most are like that, so they are not parsed
+    reply.sequence = number_after(answer, "\"seq\":");
+    reply.stored = reply.sequence != 0;
+    reply.duplicate = answer.find("\"duplicate\":true") != std::string_view::npos ||
+                      answer.find("\"duplicate\": true") != std::string_view::npos;
+    reply.passing = !reply.stored;
+    return reply;
+  }
+  const json parsed = json::parse(answer, nullptr, false);
+  const json error = parsed.is_object() ? parsed.value("error", json::object()) : json::object();
+  reply.error = error.value("description", std::string(answer));
+  constexpr int store_failed = 10077;
+  constexpr int no_resources = 10023;
+  constexpr int no_storage = 10047;
+  const int code = error.value("err_code", 0);
+  reply.full = code == store_failed && reply.error.find("maximum") != std::string::npos;
+  reply.passing = !reply.full && error.value("code", 0) == 503 && code != no_resources && code != no_storage;
+  return reply;
+}
+
+json jetstream::ask(const std::string& what, const json& question) {
+  const std::string answer =
+      by_.ask("$JS.API." + what, question.is_null() ? std::string() : question.dump(-1, ' ', false, json::error_handler_t::replace));
+  json parsed = json::parse(answer, nullptr, false);
+  if (!parsed.is_object()) throw nats_error("nats: the answer to " + what + " is not an object: " + answer.substr(0, 200));
+  if (const auto error = parsed.find("error"); error != parsed.end()) {
+    throw jetstream_error("nats: " + what + " was refused: " + error->value("description", "for no reason that is given"),
+                          error->value("err_code", 0));
+  }
+  return parsed;
+}
+
+void jetstream::ensure_stream(const json& config, bool may_change) {
+  const std::string name = config.at("name");
+  const auto info = [&]() -> json {
+    try {
+      return ask("STREAM.INFO." + name, nullptr);
+    } catch (const jetstream_error& e) {
+      if (e.code() != jetstream_error::stream_not_found) throw;
+    }
+    try {
+      return ask("STREAM.CREATE." + name, config);
+    } catch (const jetstream_error& e) {
+      if (e.code() != jetstream_error::stream_name_in_use) throw;
+    }
+    return ask("STREAM.INFO." + name, nullptr);  // somebody else came first
+  };
+  const json there = info().at("config");
+  const std::string differs = first_difference(config, there);
+  if (differs.empty()) return;
+  if (may_change) {
+    ask("STREAM.UPDATE." + name, config);
+    return;
+  }
+  throw std::invalid_argument("nats_pool: the stream " + name + " is there with " + differs + " = " +
+                              there.value(differs, json()).dump() + ", and not " + config.at(differs).dump() +
+                              "; use the same options in all processes, or set `reconfigure`");
+}
+
+void jetstream::ensure_consumer(const std::string& stream, const json& config, bool may_change) {
+  const std::string name = config.at("durable_name");
+  const json question = {{"stream_name", stream}, {"config", config}};
+  const std::string create = "CONSUMER.DURABLE.CREATE." + stream + '.' + name;
+  json there;
+  try {
+    there = ask("CONSUMER.INFO." + stream + '.' + name, nullptr).at("config");
+  } catch (const jetstream_error& e) {
+    if (e.code() != jetstream_error::consumer_not_found) throw;
+    ask(create, question);
+    return;
+  }
+  const std::string differs = first_difference(config, there);
+  if (differs.empty()) return;
+  if (may_change) {
+    ask(create, question);
+    return;
+  }
+  throw std::invalid_argument("nats_pool: the consumer " + name + " of " + stream + " is there with " + differs + " = " +
+                              there.value(differs, json()).dump() + ", and not " + config.at(differs).dump() +
+                              "; use the same options in all processes, or set `reconfigure`");
+}
+
+stream_state jetstream::state_of(const std::string& stream) {
+  const json state = ask("STREAM.INFO." + stream, nullptr).at("state");
+  return {.messages = state.value("messages", std::uint64_t{0}),
+          .bytes = state.value("bytes", std::uint64_t{0}),
+          .first = state.value("first_seq", std::uint64_t{0}),
+          .last = state.value("last_seq", std::uint64_t{0})};
+}
+
+std::optional<kept_message> jetstream::last_of(const std::string& stream, const std::string& subject) {
+  return get(stream, {{"last_by_subj", subject}});
+}
+
+std::optional<kept_message> jetstream::next_of(const std::string& stream, const std::string& subject, std::uint64_t from) {
+  return get(stream, {{"seq", from}, {"next_by_subj", subject}});
+}
+
+std::optional<kept_message> jetstream::get(const std::string& stream, const json& which) {
+  json m;
+  try {
+    m = ask("STREAM.MSG.GET." + stream, which).at("message");
+  } catch (const jetstream_error& e) {
+    if (e.code() == jetstream_error::message_not_found) return std::nullopt;
+    throw;
+  }
+  return kept_message{.sequence = m.value("seq", std::uint64_t{0}),
+                      .data = decode_base64(m.value("data", "")),
+                      .headers = read_headers(decode_base64(m.value("hdrs", ""))),
+                      .stored = read_time(m.value("time", ""))};
+}
+
+void jetstream::remove(const std::string& stream, std::uint64_t sequence) {
+  try {
+    ask("STREAM.MSG.DELETE." + stream, {{"seq", sequence}});
+  } catch (const jetstream_error& e) {
+    constexpr int delete_failed = 10057;  // asked twice, or somebody else has
+    if (e.code() != delete_failed && e.code() != jetstream_error::message_not_found) throw;
+  }
+}
+
+void jetstream::purge(const std::string& stream, const std::string& subject) {
+  ask("STREAM.PURGE." + stream, {{"filter", subject}});
+}
+
+void jetstream::store(const outgoing& what) {
+  class storing final : public call {
+   public:
+    void answered(const message& answer) noexcept override { end(read_stored_reply(answer.data())); }
+    void unanswered() noexcept override { end({.error = "no server has answered in time"}); }
+    chan<stored_reply> done{1};
+
+   private:
+    void end(stored_reply reply) {
+      const chan<stored_reply> to = done;
+      to.send(std::move(reply));
+    }
+  };
+  storing s;
+  by_.start(s, what, sched::deadline_after(by_.options().request_timeout));
+  const stored_reply reply = *s.done.receive();
+  if (!reply.stored) throw nats_error("nats: a message to " + what.subject + " was not stored: " + reply.error);
+}
+
+std::chrono::system_clock::time_point read_time(const std::string& text) {
+  std::tm parts{};
+  const char* rest = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
+  if (rest == nullptr) return {};
+  auto time = std::chrono::system_clock::from_time_t(::timegm(&parts));
+  if (*rest == '.') {
+    std::int64_t nanoseconds = 0;
+    std::int64_t unit = 100'000'000;
+    for (++rest; *rest >= '0' && *rest <= '9'; ++rest, unit /= 10) nanoseconds += (*rest - '0') * unit;
+    time += std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(nanoseconds));
+  }
+  return time;
+}
+
+}  // namespace gofer::inline v0::nats

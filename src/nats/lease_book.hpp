@@ -1,0 +1,85 @@
+#pragma once
+
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include <gofer/mutex.hpp>
+
+#include "nats/client.hpp"
+
+namespace gofer::inline v0::nats {
+
+class lease_book;
+
+/// What we have of a server until we say what became of it, or are not heard of for too long. The answers to it, "done"
+/// and the like, are small messages to a subject of its own, which `where` holds.
+class lease {
+ public:
+  lease(lease_book& book, std::string_view where);
+  /// Hands it back if nothing was said.
+  ~lease();
+  lease(const lease&) = delete;
+  lease& operator=(const lease&) = delete;
+
+  bool settled() const noexcept { return settled_; }
+  void done() noexcept { settle("+ACK"); }
+  void hand_back() noexcept { settle("-NAK"); }
+  void again_after(std::chrono::nanoseconds delay) noexcept {
+    settle("-NAK {\"delay\": " + std::to_string(delay.count()) + "}");
+  }
+
+ private:
+  friend class lease_book;
+  void settle(std::string_view how) noexcept;
+
+  lease_book& book_;
+  const std::string where_;
+  bool settled_ = false;
+  std::size_t place_ = 0;  // in the book
+};
+
+/// All leases of a pool, to be renewed.
+class lease_book {
+ public:
+  explicit lease_book(client& by) noexcept : by_(by) {}
+
+  void renew_all() noexcept {
+    const std::scoped_lock hold(lock_);
+    for (const lease* l : leases_) by_.send(l->where_, "+WPI");
+  }
+  std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
+
+ private:
+  friend class lease;
+
+  client& by_;
+  mutex lock_;
+  std::vector<lease*> leases_;  // guarded by lock_
+  std::atomic<std::size_t> size_{0};
+};
+
+inline lease::lease(lease_book& book, std::string_view where) : book_(book), where_(where) {
+  const std::scoped_lock hold(book_.lock_);
+  place_ = book_.leases_.size();
+  book_.leases_.push_back(this);
+  book_.size_.store(book_.leases_.size(), std::memory_order_relaxed);
+}
+
+inline lease::~lease() {
+  if (!settled_) hand_back();
+}
+
+inline void lease::settle(std::string_view how) noexcept {
+  {
+    const std::scoped_lock hold(book_.lock_);
+    book_.leases_[place_] = book_.leases_.back();
+    book_.leases_[place_]->place_ = place_;
+    book_.leases_.pop_back();
+    book_.size_.store(book_.leases_.size(), std::memory_order_relaxed);
+  }
+  settled_ = true;
+  book_.by_.send(where_, how);
+}
+
+}  // namespace gofer::inline v0::nats

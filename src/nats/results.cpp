@@ -1,0 +1,155 @@
+#include "nats/results.hpp"
+
+#include <algorithm>
+#include <optional>
+
+#include <gofer/go.hpp>
+
+#include "nats/letters.hpp"
+
+namespace gofer::inline v0::nats {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t fetched_ahead = 256;
+constexpr auto tick = 100ms;
+/// After so long without a result we ask whether there are any to come.
+constexpr auto patience = 2s;
+
+}  // namespace
+
+nlohmann::json results::consumer(const names& called, const nats_pool_options& options, const std::string& of) {
+  return {{"durable_name", of},
+          {"filter_subject", called.result_subject_of(of)},
+          {"ack_policy", "explicit"},
+          {"ack_wait", options.lease.count()},
+          {"max_ack_pending", 10'000},
+          {"inactive_threshold", options.result_ttl.count()}};
+}
+
+results::results(client& by, const names& called, const nats_pool_options& options, const pool_parts& parts, std::string of)
+    : by_(by),
+      js_(by),
+      called_(called),
+      options_(options),
+      parts_(parts),
+      of_(std::move(of)),
+      named_(!options.client.empty()),
+      book_(by),
+      arrived_(fetched_ahead * 2) {
+  puller_ = std::make_unique<puller>(
+      by, puller::what{.stream = called.results,
+                       .consumer = of_,
+                       .room = [] { return fetched_ahead; },
+                       .held = [this] { return book_.size(); },
+                       .take =
+                           [this](std::vector<message>& came) {
+                             for (message& m : came) arrived_.try_send(std::make_shared<arrival>(book_, std::move(m)));
+                           },
+                       .repair = [this] { js_.ensure_consumer(called_.results, consumer(called_, options_, of_), true); }});
+  puller_->start();
+  running_.add(1);
+  go(go_options{.name = "nats results"}, [this] {
+    run();
+    running_.done();
+  });
+}
+
+results::~results() { stop(); }
+
+void results::stop() noexcept {
+  stopping_.request_stop();
+  puller_->stop();
+  running_.wait();
+}
+
+void results::expect(const std::string& id) {
+  const std::scoped_lock hold(lock_);
+  expected_.insert(id);
+}
+
+void results::do_not_expect(const std::string& id) {
+  const std::scoped_lock hold(lock_);
+  expected_.erase(id);
+}
+
+bool results::is_expected_no_more(const std::string& id) {
+  const std::scoped_lock hold(lock_);
+  return expected_.erase(id) == 0 && !named_;
+}
+
+bool results::all_given() {
+  const std::scoped_lock hold(lock_);
+  return expected_.empty();
+}
+
+void results::run() noexcept {
+  const std::stop_token stop = stopping_.get_token();
+  sched::time_point renewed = sched::now();
+  while (!stop.stop_requested()) {
+    std::optional<std::shared_ptr<arrival>> a;
+    arrived_.receive_for(a, tick);
+    if (a) give_arrived(**a);
+    a.reset();
+    if (sched::now() - renewed > options_.lease / 3) {
+      book_.renew_all();
+      renewed = sched::now();
+    }
+    if (!finishing_.load(std::memory_order_acquire)) continue;
+    if (all_given()) break;
+    if (sched::now() - last_given_ > patience) give_up_what_is_gone();
+  }
+  parts_.close_results();
+}
+
+void results::give_arrived(arrival& a) noexcept {
+  const nlohmann::json about = read_header_value(a.from.header(result_header));
+  raw_result result{.id = about.value("id", ""),
+                    .attempts = about.value("attempts", 0U),
+                    .waited = std::chrono::nanoseconds(about.value("waited", std::int64_t{0})),
+                    .ran = std::chrono::nanoseconds(about.value("ran", std::int64_t{0})),
+                    .ok = !about.contains("error"),
+                    .value = std::string(a.from.data()),
+                    .error = about.value("error", "")};
+  last_given_ = sched::now();
+  if (!is_expected_no_more(result.id)) {
+    const std::string id = result.id;
+    if (!parts_.take_result(std::move(result), stopping_.get_token())) {  // handed back, for who comes under our name
+      expect(id);
+      return;
+    }
+    last_given_ = sched::now();
+    puller_->nudge();
+  }
+  a.held.done();
+}
+
+void results::give(raw_result&& result) {
+  do_not_expect(result.id);
+  parts_.take_result(std::move(result), stopping_.get_token());
+}
+
+/// All tasks are finished, and no result is stored or on its way: those that are missing were removed, or were too old.
+void results::give_up_what_is_gone() {
+  last_given_ = sched::now();
+  try {
+    const nlohmann::json info = js_.ask("CONSUMER.INFO." + called_.results + '.' + of_, nullptr);
+    if (info.value("num_pending", 1) != 0 || info.value("num_ack_pending", 1) != 0) return;
+  } catch (const jetstream_error& e) {
+    if (e.code() != jetstream_error::consumer_not_found && e.code() != jetstream_error::stream_not_found) return;
+  } catch (const nats_error&) {
+    return;
+  }
+  std::set<std::string> gone;
+  {
+    const std::scoped_lock hold(lock_);
+    gone.swap(expected_);
+  }
+  for (const std::string& id : gone) {
+    parts_.take_result({.id = id, .error = "the result is gone: it waited for longer than result_ttl, or the task or it was removed"},
+                       stopping_.get_token());
+  }
+}
+
+}  // namespace gofer::inline v0::nats

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+
+#include <gofer/chan.hpp>
+#include <gofer/detail/nats/pool_core.hpp>
+#include <gofer/wait_group.hpp>
+
+#include "nats/jetstream.hpp"
+#include "nats/lease_book.hpp"
+#include "nats/names.hpp"
+#include "nats/puller.hpp"
+
+namespace gofer::inline v0::nats {
+
+/// Fetches the results of what was submitted here, and gives exactly one for each task.
+class results {
+ public:
+  results(client& by, const names& called, const nats_pool_options& options, const pool_parts& parts, std::string of);
+  /// stop()
+  ~results();
+
+  void expect(const std::string& id);
+  void do_not_expect(const std::string& id);
+  /// A task that was run here and now.
+  void give(raw_result&& result);
+
+  /// Closes the results when all that are expected have been given; does not wait for that.
+  void finish() noexcept { finishing_.store(true, std::memory_order_release); }
+  void stop() noexcept;
+
+  /// The consumer of the results of one client.
+  static nlohmann::json consumer(const names& called, const nats_pool_options& options, const std::string& of);
+
+ private:
+  struct arrival {
+    arrival(lease_book& book, message&& m) : from(std::move(m)), held(book, from.reply()) {}
+    message from;
+    lease held;
+  };
+
+  void run() noexcept;
+  void give_arrived(arrival& a) noexcept;
+  bool is_expected_no_more(const std::string& id);
+  bool all_given();
+  void give_up_what_is_gone();
+
+  client& by_;
+  jetstream js_;
+  const names& called_;
+  const nats_pool_options& options_;
+  const pool_parts& parts_;
+  const std::string of_;
+  const bool named_;
+  lease_book book_;
+  std::atomic<bool> finishing_{false};
+  std::stop_source stopping_;
+  chan<std::shared_ptr<arrival>> arrived_;
+  mutex lock_;
+  std::set<std::string> expected_;  // guarded by lock_
+  sched::time_point last_given_ = sched::now();
+  wait_group running_;
+  std::unique_ptr<puller> puller_;
+};
+
+}  // namespace gofer::inline v0::nats

@@ -1,0 +1,66 @@
+#include "nats/streams.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+namespace gofer::inline v0::nats {
+namespace {
+
+using nlohmann::json;
+
+
+json stream(const std::string& name, const std::string& subjects, const nats_pool_options& options) {
+  return {{"name", name},
+          {"subjects", json::array({subjects})},
+          {"storage", "file"},
+          {"num_replicas", options.replicas},
+          {"discard", "new"},
+          {"duplicate_window", options.duplicate_window.count()}};
+}
+
+}  // namespace
+
+void ensure_workers(jetstream& js, const names& called, const nats_pool_options& options) {
+  js.ensure_consumer(called.tasks,
+                     {{"durable_name", names::workers},
+                      {"ack_policy", "explicit"},
+                      {"ack_wait", options.lease.count()},
+                      {"max_ack_pending", options.max_in_flight},
+                      {"max_waiting", 8192}},
+                     options.reconfigure);
+}
+
+void ensure_streams(jetstream& js, const names& called, const nats_pool_options& options) {
+  json tasks = stream(called.tasks, called.task_subject, options);
+  tasks["retention"] = "workqueue";
+  tasks["max_msgs"] = options.queue_capacity;
+  js.ensure_stream(tasks, options.reconfigure);
+  json results = stream(called.results, called.result_subject + ".*", options);
+  results["retention"] = "workqueue";
+  results["max_msgs"] = options.stored_results;
+  results["max_age"] = options.result_ttl.count();
+  js.ensure_stream(results, options.reconfigure);
+  js.ensure_stream(stream(called.dead, called.dead_subject, options), options.reconfigure);
+  json state = stream(called.state, "gofer." + called.pool + ".state.>", options);
+  state["max_msgs_per_subject"] = 1;
+  state["discard"] = "old";
+  js.ensure_stream(state, options.reconfigure);
+  ensure_workers(js, called, options);
+}
+
+queue_counts count_queue(jetstream& js, const names& called) {
+  const json workers = js.ask("CONSUMER.INFO." + called.tasks + '.' + names::workers, nullptr);
+  const stream_state tasks = js.state_of(called.tasks);  // after what is pending, so that it is not more than there is
+  queue_counts counts;
+  counts.stored = tasks.last;
+  counts.queued = std::min(workers.value("num_pending", std::uint64_t{0}), tasks.messages);
+  counts.running = tasks.messages - counts.queued;
+  counts.finished = tasks.last - tasks.messages;
+  counts.dead = js.state_of(called.dead).messages;
+  counts.results = js.state_of(called.results).messages;
+  const auto flag = js.last_of(called.state, called.paused_subject);
+  counts.paused = flag && flag->data == "1";
+  return counts;
+}
+
+}  // namespace gofer::inline v0::nats

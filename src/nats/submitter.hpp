@@ -1,0 +1,63 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include <gofer/detail/nats/pool_core.hpp>
+#include <gofer/wait_group.hpp>
+
+#include "nats/client.hpp"
+#include "nats/names.hpp"
+
+namespace gofer::inline v0::nats {
+
+/// Stores tasks: many at a time, each until the servers have it.
+class submitter {
+ public:
+  enum class no_room { wait, leave, run_here };
+  struct report {
+    std::string last_id;
+    std::size_t accepted = 0;
+    bool full = false;  // and so not all were
+  };
+  struct hooks {
+    std::function<void(const std::string& id)> before;      // a task is stored
+    std::function<void(const std::string& id)> not_stored;  // after all, or not again
+    std::function<void(raw_task&& task)> run_here;
+  };
+
+  submitter(client& by, const names& called, const nats_pool_options& options, std::string client_name, hooks h);
+
+  /// Throws pool_stopped, nats_error, std::invalid_argument.
+  report submit(const std::function<bool(raw_task&)>& next, no_room mode, const sched::wait_limit& limit);
+
+  /// Accepts no more, and blocks until those that are in `submit` have left it.
+  void stop() noexcept;
+
+  /// The last number that the servers gave to a task of ours; 0: none.
+  std::uint64_t last_sequence() const noexcept { return last_sequence_.load(std::memory_order_acquire); }
+
+  std::atomic<std::uint64_t> accepted{0}, duplicates{0}, rejected{0};
+
+ private:
+  class batch;
+  class submission;
+
+  std::string next_id();
+
+  client& by_;
+  const names& called_;
+  const nats_pool_options& options_;
+  const std::string client_name_;
+  const hooks hooks_;
+  std::atomic<std::uint64_t> ids_{0};
+  std::atomic<std::uint64_t> last_sequence_{0};
+  std::stop_source stopping_;
+  mutex entrance_;
+  bool closed_ = false;  // guarded by entrance_
+  wait_group inside_;
+};
+
+}  // namespace gofer::inline v0::nats

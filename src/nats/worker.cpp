@@ -1,0 +1,365 @@
+#include "nats/worker.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <random>
+
+#include <gofer/go.hpp>
+#include <gofer/runtime.hpp>
+
+#include "nats/letters.hpp"
+
+namespace gofer::inline v0::nats {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// The parts of "$JS.ACK.stream.consumer.deliveries.sequence.of the consumer.time.pending", which newer servers write
+/// with a domain and an account before, and something random behind.
+struct place {
+  unsigned deliveries = 1;
+  std::uint64_t sequence = 0;
+  std::int64_t time = 0;
+};
+
+place read_place(std::string_view reply) {
+  std::array<std::string_view, 12> parts;
+  std::size_t count = 0;
+  while (count < parts.size()) {
+    const std::size_t end = std::min(reply.find('.'), reply.size());
+    parts[count++] = reply.substr(0, end);
+    if (end == reply.size()) break;
+    reply.remove_prefix(end + 1);
+  }
+  const std::size_t first = count >= 11 ? 6 : 4;
+  place p;
+  if (count < first + 4) return p;
+  const auto read = [&](std::size_t i, auto& into) {
+    std::from_chars(parts[i].data(), parts[i].data() + parts[i].size(), into);
+  };
+  read(first, p.deliveries);
+  read(first + 1, p.sequence);
+  read(first + 3, p.time);
+  return p;
+}
+
+/// Whose task the fiber runs.
+const fiber_local<const worker*> running_in;
+
+worker_pool_options local_options(const nats_pool_options& options) {
+  return {.name = options.name,
+          .min_workers = options.min_workers,
+          .max_workers = options.max_workers,
+          .queue_capacity = options.max_taken * 2,  // what comes is what was asked for, twice at most
+          .when_full = overflow::reject,
+          .scale_interval = options.scale_interval,
+          .idle_timeout = options.idle_timeout,
+          .task_timeout = options.task_timeout};
+}
+
+std::size_t most_workers(const nats_pool_options& options) {
+  if (options.max_workers != 0) return options.max_workers;
+  return options.min_workers != 0 ? options.min_workers : processors();
+}
+
+}  // namespace
+
+taken_task::taken_task(lease_book& book, message&& m) : from(std::move(m)), held(book, from.reply()) {
+  const place p = read_place(from.reply());
+  deliveries = p.deliveries;
+  sequence = p.sequence;
+  submitted = from_nanoseconds(p.time);
+  id = from.header(id_header);
+  if (id.empty()) id = from.header(server_id_header);
+  if (id.empty()) id = "sequence-" + std::to_string(sequence);  // stored by some other program
+  client = from.header(client_header);
+}
+
+worker::worker(client& by, const names& called, const nats_pool_options& options, const pool_parts& parts,
+               std::function<void()> repair)
+    : by_(by),
+      js_(by),
+      called_(called),
+      options_(options),
+      parts_(parts),
+      book_(by),
+      max_workers_(most_workers(options)),
+      pool_([this](task_ptr task, std::stop_token stop) { run(std::move(task), stop); }, local_options(options)) {
+  puller_ = std::make_unique<puller>(by, puller::what{.stream = called.tasks,
+                                                      .consumer = names::workers,
+                                                      .room = [this] { return room(); },
+                                                      .held = [this] { return book_.size(); },
+                                                      .take = [this](std::vector<message>& came) { take(came); },
+                                                      .repair = std::move(repair)});
+  pause_flag_ = by.subscribe(called.paused_subject, [this](std::vector<message>& flags) {
+    puller_->pause(flags.back().data() == "1");
+  });
+  read_pause_flag();
+  puller_->start();
+  running_.add(1);
+  go(go_options{.name = "nats leases"}, [this] {
+    look_after();
+    running_.done();
+  });
+}
+
+worker::~worker() { stop(); }
+
+bool worker::drain(const sched::wait_limit& limit) noexcept {
+  ending_.request_stop();
+  puller_->stop();
+  bool in_time = true;
+  if (limit.stop != nullptr) {
+    in_time = pool_.drain(*limit.stop);
+  } else if (limit.deadline != sched::no_deadline) {
+    in_time = pool_.drain_for(limit.deadline - sched::now());
+  } else {
+    pool_.drain();
+  }
+  settling_.wait();
+  running_.wait();
+  return in_time;
+}
+
+void worker::stop() noexcept {
+  ending_.request_stop();
+  stopping_.request_stop();
+  puller_->stop();
+  pool_.stop();
+  settling_.wait();
+  running_.wait();
+}
+
+bool worker::is_running_here() const { return *running_in == this; }
+
+raw_result worker::run_here(const raw_task& task) {
+  raw_result result{.id = task.id, .attempts = 1};
+  const auto now = std::chrono::system_clock::now();
+  const sched::time_point begun = sched::now();
+  try {
+    result.value = parts_.run(task.payload, nats_task{.id = task.id, .submitted = now, .stop = stopping_.get_token()});
+    result.ok = true;
+    completed.fetch_add(1, std::memory_order_relaxed);
+  } catch (...) {
+    result.error = tasks::message_of(std::current_exception());
+    failed.fetch_add(1, std::memory_order_relaxed);
+    const nlohmann::json letter = {{"id", task.id}, {"error", result.error}, {"attempts", 1}, {"deliveries", 0},
+                                   {"submitted", to_nanoseconds(now)}, {"died", to_nanoseconds(now)}, {"client", ""}};
+    store({.subject = called_.dead_subject, .data = task.payload, .headers = {{dead_header, header_value(letter)}}});
+  }
+  result.ran = sched::now() - begun;
+  return result;
+}
+
+void worker::resize(std::size_t min_workers, std::size_t max_workers) {
+  pool_.resize(min_workers, max_workers);
+  max_workers_.store(max_workers == 0 ? min_workers : max_workers, std::memory_order_relaxed);
+  puller_->nudge();
+}
+
+/// One task for each worker, and ahead of that as many as were worked off in the last tenth of a second.
+std::size_t worker::room() noexcept {
+  const sched::time_point now = sched::now();
+  const auto since = now - measured_.load(std::memory_order_relaxed);
+  if (since >= 10ms) {
+    const std::uint64_t finished = finished_.load(std::memory_order_relaxed);
+    const double some = static_cast<double>(finished - finished_before_.exchange(finished, std::memory_order_relaxed));
+    const auto fresh = static_cast<std::size_t>(some * (std::chrono::duration<double>(100ms) / since));
+    const std::size_t before = ahead_.load(std::memory_order_relaxed);
+    ahead_.store(fresh > before ? fresh : (before + fresh) / 2, std::memory_order_relaxed);
+    measured_.store(now, std::memory_order_relaxed);
+  }
+  return std::min(max_workers_.load(std::memory_order_relaxed) + ahead_.load(std::memory_order_relaxed), options_.max_taken);
+}
+
+void worker::take(std::vector<message>& came) {
+  for (message& m : came) {
+    auto task = std::make_unique<taken_task>(book_, std::move(m));
+    try {
+      pool_.submit(std::move(task));
+    } catch (const std::exception&) {  // there is no room, or we are ending: it is handed back
+      handed_back.fetch_add(1, std::memory_order_relaxed);
+    }
+  }
+}
+
+void worker::run(task_ptr task, const std::stop_token& stop) {
+  if (stopping_.stop_requested()) {
+    handed_back.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  unsigned attempt = 1;
+  if (task->deliveries > 1) {
+    attempt += attempts_before(*task);
+    if (task->deliveries > options_.max_deliveries + attempt - 1) {
+      return settle_later(std::move(task), [attempt](worker& self, taken_task& t) {
+        self.abandoned.fetch_add(1, std::memory_order_relaxed);
+        self.bury(t, attempt - 1, {}, "given out " + std::to_string(t.deliveries - 1) +
+                                          " times, and no worker has said what became of it: they died, or lost their lease");
+      });
+    }
+  }
+  *running_in = this;
+  const sched::time_point begun = sched::now();
+  const auto ran = [&] { return std::chrono::nanoseconds(sched::now() - begun); };
+  try {
+    std::string value = parts_.run(
+        task->from.data(), nats_task{.id = task->id, .attempt = attempt, .submitted = task->submitted, .stop = stop});
+    completed.fetch_add(1, std::memory_order_relaxed);
+    finished_.fetch_add(1, std::memory_order_relaxed);
+    if (attempt == 1 && (task->client.empty() || !parts_.has_results)) {
+      task->held.done();
+    } else {
+      settle_later(std::move(task), [attempt, took = ran(), value = std::move(value)](worker& self, taken_task& t) {
+        self.succeed(t, attempt, took, value);
+      });
+    }
+  } catch (const undecodable& e) {
+    undecodable_found.fetch_add(1, std::memory_order_relaxed);
+    settle_later(std::move(task), [attempt, why = std::string(e.what())](worker& self, taken_task& t) {
+      self.bury(t, attempt - 1, {}, "it cannot be decoded: " + why);
+    });
+  } catch (...) {
+    const std::string error = tasks::message_of(std::current_exception());
+    if (stopping_.stop_requested()) {
+      handed_back.fetch_add(1, std::memory_order_relaxed);
+      task->held.hand_back();
+    } else {
+    finished_.fetch_add(1, std::memory_order_relaxed);
+    settle_later(std::move(task), [attempt, took = ran(), error](worker& self, taken_task& t) {
+      self.fail(t, attempt, took, error);
+    });
+    }
+  }
+  *running_in = nullptr;
+  puller_->nudge();
+}
+
+/// What has to be stored first is stored in a fiber of its own, so that the worker goes on.
+void worker::settle_later(task_ptr task, std::function<void(worker&, taken_task&)> how) {
+  settling_.add(1);
+  go(go_options{.name = "nats settle"}, [this, task = std::move(task), how = std::move(how)]() mutable {
+    try {
+      how(*this, *task);
+    } catch (const std::exception&) {  // the servers do not answer, and the pool ends: it is run again
+    }
+    task.reset();
+    puller_->nudge();
+    settling_.done();
+  });
+}
+
+unsigned worker::attempts_before(const taken_task& task) {
+  if (options_.max_attempts <= 1) return 0;
+  const auto record = js_.last_of(called_.state, called_.attempts_subject_of(task.id));
+  return record ? read_header_value(record->data).value("attempts", 0U) : 0;
+}
+
+void worker::forget_attempts(const taken_task& task) noexcept {
+  try {
+    js_.purge(called_.state, called_.attempts_subject_of(task.id));
+  } catch (const std::exception&) {  // the servers forget it after a while
+  }
+}
+
+void worker::succeed(taken_task& task, unsigned attempt, std::chrono::nanoseconds ran, std::string value) {
+  send_result(task, attempt, ran, &value, {});
+  if (attempt > 1) forget_attempts(task);
+  task.held.done();
+}
+
+void worker::fail(taken_task& task, unsigned attempt, std::chrono::nanoseconds ran, const std::string& error) {
+  if (attempt >= options_.max_attempts) {
+    failed.fetch_add(1, std::memory_order_relaxed);
+    return bury(task, attempt, ran, error);
+  }
+  const std::string record = header_value(
+      {{"attempts", attempt}, {"error", error}, {"failed", to_nanoseconds(std::chrono::system_clock::now())}});
+  store({.subject = called_.attempts_subject_of(task.id), .data = record});
+  retried.fetch_add(1, std::memory_order_relaxed);
+  task.held.again_after(delay_before(attempt + 1));
+}
+
+void worker::bury(taken_task& task, unsigned attempts, std::chrono::nanoseconds ran, const std::string& error) {
+  const nlohmann::json letter = {{"id", task.id},
+                                 {"error", error},
+                                 {"attempts", attempts},
+                                 {"deliveries", task.deliveries},
+                                 {"submitted", to_nanoseconds(task.submitted)},
+                                 {"died", to_nanoseconds(std::chrono::system_clock::now())},
+                                 {"ran", ran.count()},
+                                 {"client", task.client}};
+  store({.subject = called_.dead_subject,
+         .data = task.from.data(),
+         .headers = {{server_id_header, task.id + "#dead" + std::to_string(task.sequence)}, {dead_header, header_value(letter)}}});
+  send_result(task, attempts, ran, nullptr, error);
+  if (options_.max_attempts > 1) forget_attempts(task);
+  task.held.done();
+}
+
+void worker::send_result(const taken_task& task, unsigned attempts, std::chrono::nanoseconds ran, const std::string* value,
+                         const std::string& error) {
+  if (task.client.empty() || !parts_.has_results) return;
+  const auto waited = std::chrono::system_clock::now() - task.submitted - ran;
+  nlohmann::json about = {{"id", task.id},
+                          {"attempts", attempts},
+                          {"waited", std::max<std::int64_t>(0, std::chrono::nanoseconds(waited).count())},
+                          {"ran", ran.count()}};
+  if (value == nullptr) about["error"] = error;
+  store({.subject = called_.result_subject_of(task.client),
+         .data = value == nullptr ? std::string_view() : std::string_view(*value),
+         .headers = {{server_id_header, task.id + '#' + std::to_string(task.sequence)}, {result_header, header_value(about)}}});
+}
+
+void worker::store(const outgoing& what) {
+  for (auto pause = 10ms;; pause = std::min(pause * 2, 1000ms)) {
+    try {
+      return js_.store(what);
+    } catch (const nats_error&) {
+      if (stopping_.stop_requested()) throw;
+    }
+    sleep_for(pause, stopping_.get_token());
+  }
+}
+
+std::chrono::nanoseconds worker::delay_before(unsigned attempt) const {
+  std::chrono::nanoseconds delay = options_.backoff;
+  for (unsigned i = 2; i < attempt && delay < options_.max_backoff; ++i) delay *= 2;
+  delay = std::min(delay, options_.max_backoff);
+  static std::atomic<std::uint64_t> seed{std::random_device()()};
+  std::minstd_rand random(static_cast<unsigned>(seed.fetch_add(7919, std::memory_order_relaxed)));
+  return delay - std::chrono::nanoseconds(std::uniform_int_distribution<std::int64_t>(0, delay.count() / 2)(random));
+}
+
+void worker::read_pause_flag() {
+  const auto flag = js_.last_of(called_.state, called_.paused_subject);
+  puller_->pause(flag && flag->data == "1");
+}
+
+void worker::look_after() noexcept {
+  const auto every = std::min<std::chrono::nanoseconds>(options_.lease / 3, 1s);
+  std::uint64_t connection = by_.connections();
+  sched::time_point renewed = sched::now();
+  // The leases of what is being finished are kept until the last one.
+  while (!ending_.stop_requested() || book_.size() != 0) {
+    if (ending_.stop_requested()) {
+      sleep_for(std::min<std::chrono::nanoseconds>(every, 10ms));
+    } else {
+      sleep_for(every, ending_.get_token());
+    }
+    const bool anew = connection != by_.connections();
+    if (sched::now() - renewed >= options_.lease / 3 || anew) {
+      renewed = sched::now();
+      book_.renew_all();
+    }
+    if (!anew) continue;
+    connection = by_.connections();
+    try {
+      read_pause_flag();
+    } catch (const std::exception&) {  // again with the next connection, and whoever pauses tells everybody
+    }
+  }
+}
+
+}  // namespace gofer::inline v0::nats

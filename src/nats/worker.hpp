@@ -1,0 +1,100 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <gofer/detail/nats/pool_core.hpp>
+#include <gofer/wait_group.hpp>
+#include <gofer/worker_pool.hpp>
+
+#include "nats/jetstream.hpp"
+#include "nats/lease_book.hpp"
+#include "nats/names.hpp"
+#include "nats/puller.hpp"
+
+namespace gofer::inline v0::nats {
+
+/// A task that a worker of this process has.
+struct taken_task {
+  taken_task(lease_book& book, message&& m);
+
+  message from;
+  lease held;
+  std::string id;
+  std::string client;       // who gets the result; empty: nobody
+  unsigned deliveries = 1;  // this one included
+  std::uint64_t sequence = 0;
+  std::chrono::system_clock::time_point submitted;
+};
+
+/// The working side: takes tasks, has them run by a worker_pool, and tells the servers what became of them.
+class worker {
+ public:
+  using task_ptr = std::unique_ptr<taken_task>;
+
+  worker(client& by, const names& called, const nats_pool_options& options, const pool_parts& parts,
+         std::function<void()> repair);
+  /// stop()
+  ~worker();
+
+  /// Takes no more, and blocks until all that was taken is settled. False past the limit; what had not begun was handed
+  /// back then.
+  bool drain(const sched::wait_limit& limit) noexcept;
+  /// The same, handing back what has not begun.
+  void stop() noexcept;
+  void resize(std::size_t min_workers, std::size_t max_workers);
+  worker_pool_stats local() const { return pool_.stats(); }
+  /// The caller is one of its tasks.
+  bool is_running_here() const;
+  /// Runs a task that was not stored, in the caller.
+  raw_result run_here(const raw_task& task);
+  std::size_t taken() const noexcept { return book_.size(); }
+  void pause(bool paused) noexcept { puller_->pause(paused); }
+
+  std::atomic<std::uint64_t> completed{0}, failed{0}, retried{0}, undecodable_found{0}, abandoned{0}, handed_back{0};
+
+ private:
+  void take(std::vector<message>& came);
+  void run(task_ptr task, const std::stop_token& stop);
+  void settle_later(task_ptr task, std::function<void(worker&, taken_task&)> how);
+  unsigned attempts_before(const taken_task& task);
+  void forget_attempts(const taken_task& task) noexcept;
+  void succeed(taken_task& task, unsigned attempt, std::chrono::nanoseconds ran, std::string value);
+  void fail(taken_task& task, unsigned attempt, std::chrono::nanoseconds ran, const std::string& error);
+  void bury(taken_task& task, unsigned attempts, std::chrono::nanoseconds ran, const std::string& error);
+  void send_result(const taken_task& task, unsigned attempts, std::chrono::nanoseconds ran, const std::string* value,
+                   const std::string& error);
+  /// Until it is stored, or the pool ends and it cannot be: then throws.
+  void store(const outgoing& what);
+  void look_after() noexcept;
+  void read_pause_flag();
+  std::size_t room() noexcept;
+  std::chrono::nanoseconds delay_before(unsigned attempt) const;
+
+  client& by_;
+  jetstream js_;
+  const names& called_;
+  const nats_pool_options& options_;
+  const pool_parts& parts_;
+  lease_book book_;
+  std::stop_source ending_;   // no more tasks
+  std::stop_source stopping_;  // hand back
+
+  // How fast tasks are worked off, for how many to take ahead.
+  std::atomic<std::uint64_t> finished_{0};
+  std::atomic<std::uint64_t> finished_before_{0};
+  std::atomic<sched::time_point> measured_{sched::now()};
+  std::atomic<std::size_t> ahead_{0};
+  std::atomic<std::size_t> max_workers_;
+
+  wait_group settling_;
+  wait_group running_;
+  worker_pool<task_ptr, void> pool_;
+  std::unique_ptr<puller> puller_;
+  std::unique_ptr<subscription> pause_flag_;
+};
+
+}  // namespace gofer::inline v0::nats
