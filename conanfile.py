@@ -34,6 +34,7 @@ class Gofer(ConanFile):
     def generate(self):
         toolchain = CMakeToolchain(self)
         toolchain.cache_variables["GOFER_DEVELOP"] = False
+        toolchain.cache_variables["GOFER_NATS"] = False
         toolchain.cache_variables["GOFER_HTTP"] = bool(self.options.http)
         toolchain.generate()
         CMakeDeps(self).generate()

@@ -42,7 +42,9 @@ std::string health(const gofer::nats_stream_status& s) {
 
 rates rates_between(const gofer::nats_queue_status& before, const gofer::nats_queue_status& after, double seconds) {
   if (seconds <= 0) return {};
-  const auto rate = [&](std::uint64_t a, std::uint64_t b) { return (static_cast<double>(b) - static_cast<double>(a)) / seconds; };
+  const auto rate = [&](std::uint64_t a, std::uint64_t b) {
+    return (static_cast<double>(b) - static_cast<double>(a)) / seconds;
+  };
   return {.stored = rate(before.stored, after.stored),
           .finished = rate(before.finished, after.finished),
           .dead = rate(before.dead, after.dead)};
@@ -53,7 +55,8 @@ std::string table(const gofer::nats_queue_status& s, const rates& r) {
   const auto line = [&](const char* what, std::uint64_t n, const std::string& more) {
     fmt::format_to(std::back_inserter(out), "  {:<10}{:>12}  {}\n", what, n, more);
   };
-  fmt::format_to(std::back_inserter(out), "Pool {}{}\n", s.pool, s.paused ? "  PAUSED: workers take no tasks until `resume`" : "");
+  fmt::format_to(std::back_inserter(out), "Pool {}{}\n", s.pool,
+                 s.paused ? "  PAUSED: workers take no tasks until `resume`" : "");
   line("stored", s.stored, fmt::format("{:+.0f}/s", r.stored));
   line("finished", s.finished, fmt::format("{:+.0f}/s", r.finished));
   line("queued", s.queued, {});
@@ -63,15 +66,16 @@ std::string table(const gofer::nats_queue_status& s, const rates& r) {
   line("asking", s.asking, "workers' questions for more");
   out += "\n  stream                                messages      stored as\n";
   for (const gofer::nats_stream_status& stream : s.streams) {
-    fmt::format_to(std::back_inserter(out), "  {:<34}{:>12}  {:>9}, {}\n", stream.name, stream.messages, bytes(stream.bytes),
-                   health(stream));
+    fmt::format_to(std::back_inserter(out), "  {:<34}{:>12}  {:>9}, {}\n", stream.name, stream.messages,
+                   bytes(stream.bytes), health(stream));
   }
   return out;
 }
 
 std::string table(const std::vector<gofer::nats_dead_letter>& letters) {
   if (letters.empty()) return "No dead letters.\n";
-  std::string out = fmt::format("{:>8}  {:<19}  {:>8}  {:<28}  {}\n", "number", "died (UTC)", "attempts", "task", "error");
+  std::string out =
+      fmt::format("{:>8}  {:<19}  {:>8}  {:<28}  {}\n", "number", "died (UTC)", "attempts", "task", "error");
   for (const gofer::nats_dead_letter& l : letters) {
     fmt::format_to(std::back_inserter(out), "{:>8}  {:<19}  {:>8}  {:<28}  {}\n", l.sequence, utc(l.died), l.attempts,
                    printable(l.id, 28), printable(l.error, 60));
@@ -83,8 +87,8 @@ std::string text(const gofer::nats_dead_letter& l) {
   return fmt::format(
       "number      {}\ntask        {}\nerror       {}\nattempts    {} (given to workers {} times)\nsubmitted   {} UTC\n"
       "died        {} UTC\npayload     {} bytes\n{}\n",
-      l.sequence, printable(l.id, 128), printable(l.error, 4096), l.attempts, l.deliveries, utc(l.submitted), utc(l.died),
-      l.payload.size(), printable(l.payload, 4096));
+      l.sequence, printable(l.id, 128), printable(l.error, 4096), l.attempts, l.deliveries, utc(l.submitted),
+      utc(l.died), l.payload.size(), printable(l.payload, 4096));
 }
 
 json to_json(const gofer::nats_queue_status& s, const rates& r) {
@@ -97,10 +101,20 @@ json to_json(const gofer::nats_queue_status& s, const rates& r) {
                        {"current", stream.current},
                        {"leader", stream.leader}});
   }
-  return {{"pool", s.pool},         {"paused", s.paused},   {"stored", s.stored},   {"queued", s.queued},
-          {"running", s.running},   {"finished", s.finished}, {"dead", s.dead},     {"results", s.results},
-          {"retried", s.retried},   {"asking", s.asking},   {"stored_per_second", r.stored},
-          {"finished_per_second", r.finished}, {"dead_per_second", r.dead}, {"streams", std::move(streams)}};
+  return {{"pool", s.pool},
+          {"paused", s.paused},
+          {"stored", s.stored},
+          {"queued", s.queued},
+          {"running", s.running},
+          {"finished", s.finished},
+          {"dead", s.dead},
+          {"results", s.results},
+          {"retried", s.retried},
+          {"asking", s.asking},
+          {"stored_per_second", r.stored},
+          {"finished_per_second", r.finished},
+          {"dead_per_second", r.dead},
+          {"streams", std::move(streams)}};
 }
 
 json to_json(const gofer::nats_dead_letter& l) {

@@ -22,8 +22,8 @@
 
 namespace gofer::inline v0 {
 
-/// How tasks and results of a type travel: by default as JSON, by nlohmann-json's `to_json` and `from_json` of the type.
-/// Specialize it for another form. `decode` throws what it likes for bytes that are not one.
+/// How tasks and results of a type travel: by default as JSON, by nlohmann-json's `to_json` and `from_json` of the
+/// type. Specialize it for another form. `decode` throws what it likes for bytes that are not one.
 template <class T>
 struct nats_codec {
   static std::string encode(const T& value) { return nlohmann::json(value).dump(); }
@@ -53,9 +53,7 @@ struct nats_result {
     return *returned_;
   }
   /// Null if it is ok.
-  std::exception_ptr error() const {
-    return ok() ? nullptr : std::make_exception_ptr(nats_task_failed(message_));
-  }
+  std::exception_ptr error() const { return ok() ? nullptr : std::make_exception_ptr(nats_task_failed(message_)); }
   /// What the error says; empty if it is ok.
   const std::string& message() const noexcept { return message_; }
 
@@ -142,9 +140,9 @@ class nats_pool {
     return results_;
   }
 
-  /// Accepts no more tasks, blocks until every task that was submitted here is finished, by whichever process, then lets
-  /// the workers here finish what they have taken, and take no more. With Result = void, tasks that others had submitted
-  /// earlier are waited for, too. May be called by several at once, and again.
+  /// Accepts no more tasks, blocks until every task that was submitted here is finished, by whichever process, then
+  /// lets the workers here finish what they have taken, and take no more. With Result = void, tasks that others had
+  /// submitted earlier are waited for, too. May be called by several at once, and again.
   void drain() { core_->drain(sched::for_ever); }
   /// The same within a limit. False: the time was up or a stop requested, and stop() was done instead.
   template <class Rep, class Period>
@@ -173,7 +171,8 @@ class nats_pool {
   using run = std::function<std::string(std::string_view, const nats_task&)>;
 
   nats_pool(run work, nats_pool_options options, std::nullptr_t /*apart from the others*/)
-      : results_(options.result_capacity), core_(std::make_shared<nats::pool_core>(std::move(options), parts(std::move(work)))) {}
+      : results_(options.result_capacity),
+        core_(std::make_shared<nats::pool_core>(std::move(options), parts(std::move(work)))) {}
 
   template <class F>
   static run runner(F process) {
@@ -206,7 +205,8 @@ class nats_pool {
     nats::pool_parts p{.run = std::move(work), .has_results = !std::is_void_v<Result>};
     if constexpr (!std::is_void_v<Result>) {
       p.take_result = [results = results_](nats::raw_result&& raw, const std::stop_token& stop) {
-        nats_result<Result> result{.id = std::move(raw.id), .attempts = raw.attempts, .waited = raw.waited, .ran = raw.ran};
+        nats_result<Result> result{
+            .id = std::move(raw.id), .attempts = raw.attempts, .waited = raw.waited, .ran = raw.ran};
         result.message_ = std::move(raw.error);
         try {
           if (raw.ok) result.returned_.emplace(nats_codec<Result>::decode(raw.value));

@@ -64,8 +64,8 @@ class nats_queue {
   /// Nothing if there is none of that sequence.
   std::optional<nats_dead_letter> dead_letter(std::uint64_t sequence);
 
-  /// Submits the task again, with all its attempts before it, and removes the letter; once, if asked twice. False: there
-  /// is no such letter. Throws queue_full.
+  /// Submits the task again, with all its attempts before it, and removes the letter; once, if asked twice. False:
+  /// there is no such letter. Throws queue_full.
   bool retry(std::uint64_t sequence);
   /// Removes the letter. False: there is none.
   bool drop(std::uint64_t sequence);

@@ -381,6 +381,8 @@ class worker_pool : public tasks::pool_base {
       };
       if constexpr (std::copy_constructible<Task>) {
         if (retries) return invoke(Task(task));
+      } else {
+        static_cast<void>(retries);
       }
       return invoke(std::move(task));
     };

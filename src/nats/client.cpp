@@ -46,11 +46,11 @@ std::string unique_inbox() {
 
 client::client(const nats_options& options, const std::string& name) : options_(options), name_(name) {
   const owned<natsOptions> how = connection_options(options, name);
-  check(natsOptions_SetEventLoop(how.get(), this, &client::attach, &client::want_read, &client::want_write, &client::detach),
+  check(natsOptions_SetEventLoop(how.get(), this, &client::attach, &client::want_read, &client::want_write,
+                                 &client::detach),
         "nats: event loop");
-  blocking([&] {
-    check(natsConnection_Connect(&connection_, how.get()), name + ": cannot connect to " + options.servers);
-  });
+  blocking(
+      [&] { check(natsConnection_Connect(&connection_, how.get()), name + ": cannot connect to " + options.servers); });
   try {
     inbox_ = unique_inbox();
     answers_ = subscribe(inbox("call.*"), [this](std::vector<message>& some) { take_answers(some); });
@@ -138,7 +138,8 @@ void client::send(std::string_view subject, std::string_view data) noexcept {
 }
 
 void client::request(const std::string& subject, std::string_view data, const std::string& reply) noexcept {
-  natsConnection_PublishRequest(connection_, subject.c_str(), reply.c_str(), data.data(), static_cast<int>(data.size()));
+  natsConnection_PublishRequest(connection_, subject.c_str(), reply.c_str(), data.data(),
+                                static_cast<int>(data.size()));
 }
 
 void client::limit(call& c, sched::time_point deadline) noexcept {
@@ -157,19 +158,28 @@ void client::start(call& c, const outgoing& what, sched::time_point deadline) {
   char token[64];
   const int length = std::snprintf(token, sizeof token, "call.%x-%x", number, mine.generation);
   natsMsg* made = nullptr;
-  check(natsMsg_Create(&made, what.subject.c_str(), inbox(std::string_view(token, static_cast<std::size_t>(length))).c_str(), what.data.data(),
+  check(natsMsg_Create(&made, what.subject.c_str(),
+                       inbox(std::string_view(token, static_cast<std::size_t>(length))).c_str(), what.data.data(),
                        static_cast<int>(what.data.size())),
         name_ + ": cannot send to " + what.subject);
   owned<natsMsg> sent(made);
   for (const auto& [key, value] : what.headers) {
     check(natsMsgHeader_Set(made, key, value.c_str()), name_ + ": cannot send to " + what.subject);
   }
+  if (natsConnection_PublishMsg(connection_, made) == NATS_MAX_PAYLOAD) {  // without a connection it is sent again
+    throw too_large(name_ + ": a message to " + what.subject + " of " + std::to_string(what.data.size()) +
+                    " bytes is too large: servers take " + std::to_string(largest_message()) + ", headers included");
+  }
   free_.pop_back();
   mine.of = &c;
   c.sent_ = std::move(sent);
   c.deadline_ = deadline;
   c.again_ = sched::now() + patience;
-  natsConnection_PublishMsg(connection_, made);  // without a connection it is sent again
+  c.repeated_ = std::exchange(c.sent_before_, true);
+}
+
+std::size_t client::largest_message() const noexcept {
+  return static_cast<std::size_t>(natsConnection_GetMaxPayload(connection_));
 }
 
 std::string client::ask(const std::string& subject, std::string_view data) {
@@ -177,9 +187,10 @@ std::string client::ask(const std::string& subject, std::string_view data) {
   start(q, {.subject = subject, .data = data}, sched::deadline_after(options_.request_timeout));
   std::optional<std::string> answer = q.wait();
   if (!answer) {
-    throw nats_error(name_ + ": no answer to " + subject + " from " + options_.servers + " within " +
-                     std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(options_.request_timeout).count()) +
-                     " ms; is a server there, with JetStream, and most of its cluster?");
+    throw nats_error(
+        name_ + ": no answer to " + subject + " from " + options_.servers + " within " +
+        std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(options_.request_timeout).count()) +
+        " ms; is a server there, with JetStream, and most of its cluster?");
   }
   return std::move(*answer);
 }
@@ -223,6 +234,7 @@ void client::look_after_calls() noexcept {
   for (slot& s : slots_) {
     if (s.of == nullptr || s.of->again_ > now) continue;
     s.of->again_ = now + patience;
+    s.of->repeated_ = true;
     natsConnection_PublishMsg(connection_, s.of->sent_.get());
   }
 }
@@ -243,7 +255,8 @@ void client::fail_calls(sched::time_point due) noexcept {
   for (call* c : failed) c->unanswered();
 }
 
-subscription::subscription(client& owner, owned<natsSubscription> handle, std::function<void(std::vector<message>&)> take)
+subscription::subscription(client& owner, owned<natsSubscription> handle,
+                           std::function<void(std::vector<message>&)> take)
     : owner_(owner), handle_(std::move(handle)), take_(std::move(take)) {
   const std::scoped_lock hold(owner_.subscriptions_lock_);
   owner_.subscriptions_.push_back(this);

@@ -32,6 +32,10 @@ class call {
   /// Not by its deadline, or the client is closing.
   virtual void unanswered() noexcept = 0;
 
+  /// It was sent more than once since `begin_anew`, so that a server may have had it before it was answered.
+  bool was_repeated() const noexcept { return repeated_; }
+  void begin_anew() noexcept { repeated_ = sent_before_ = false; }
+
  protected:
   ~call() = default;
 
@@ -40,6 +44,8 @@ class call {
   owned<natsMsg> sent_;
   sched::time_point deadline_ = sched::no_deadline;
   sched::time_point again_ = sched::no_deadline;
+  bool sent_before_ = false;
+  bool repeated_ = false;
 };
 
 /// What to send.
@@ -50,6 +56,12 @@ struct outgoing {
 };
 
 class subscription;
+
+/// A message is larger than the servers take.
+class too_large : public nats_error {
+ public:
+  using nats_error::nats_error;
+};
 
 /// A connection to the servers, on fibers: libnats speaks the protocol and connects again, by threads of its own for
 /// that alone; what is read is handed on in one fiber, without a thread for each subscription.
@@ -62,7 +74,7 @@ class client {
   client(const client&) = delete;
   client& operator=(const client&) = delete;
 
-  /// Sends it, and again until it is answered; the call stays the caller's, and outlives that.
+  /// Sends it, and again until it is answered; the call stays the caller's, and outlives that. Throws too_large.
   void start(call& c, const outgoing& what, sched::time_point deadline);
 
   /// Sends a question and blocks for the answer. Throws nats_error past the options' request_timeout.
@@ -86,6 +98,9 @@ class client {
   std::uint64_t connections() const noexcept { return connections_.load(std::memory_order_acquire); }
 
   const nats_options& options() const noexcept { return options_; }
+
+  /// How many bytes a message may have, its headers included.
+  std::size_t largest_message() const noexcept;
 
  private:
   friend class socket_pump;
@@ -125,8 +140,8 @@ class client {
     std::uint32_t generation = 0;
   };
   mutex calls_lock_;
-  std::vector<slot> slots_;           // guarded by calls_lock_, as are:
-  std::vector<std::uint32_t> free_;   // numbers of slots
+  std::vector<slot> slots_;          // guarded by calls_lock_, as are:
+  std::vector<std::uint32_t> free_;  // numbers of slots
   std::uint64_t seen_connections_ = 1;
 };
 

@@ -29,13 +29,15 @@ std::string public_key_in(const std::string& file) {
   for (std::string line; std::getline(in, line);) {
     if (line.starts_with('U') && line.size() == 56) return line;
   }
-  throw std::invalid_argument("nats_options: nkey_seed_file \"" + file +
-                              "\" holds no public key: a line of 56 characters that begins with U, as `nk -pubout` writes "
-                              "it, is to stand beside the seed");
+  throw std::invalid_argument(
+      "nats_options: nkey_seed_file \"" + file +
+      "\" holds no public key: a line of 56 characters that begins with U, as `nk -pubout` writes "
+      "it, is to stand beside the seed");
 }
 
 void prove_who_we_are(natsOptions* to, const nats_options& from) {
-  if (!from.user.empty()) check(natsOptions_SetUserInfo(to, from.user.c_str(), from.password.c_str()), "nats_options: user");
+  if (!from.user.empty())
+    check(natsOptions_SetUserInfo(to, from.user.c_str(), from.password.c_str()), "nats_options: user");
   if (!from.token.empty()) check(natsOptions_SetToken(to, from.token.c_str()), "nats_options: token");
   if (!from.credentials_file.empty()) {
     check(natsOptions_SetUserCredentialsFromFiles(to, from.credentials_file.c_str(), nullptr),
@@ -76,7 +78,8 @@ owned<natsOptions> connection_options(const nats_options& from, const std::strin
   std::vector<const char*> urls;
   urls.reserve(servers.size());
   for (const std::string& url : servers) urls.push_back(url.c_str());
-  check(natsOptions_SetServers(made, urls.data(), static_cast<int>(urls.size())), "nats_options: servers \"" + from.servers + "\"");
+  check(natsOptions_SetServers(made, urls.data(), static_cast<int>(urls.size())),
+        "nats_options: servers \"" + from.servers + "\"");
   check(natsOptions_SetName(made, name.c_str()), "nats_options: name");
   prove_who_we_are(made, from);
   if (from.tls) speak_tls(made, from);

@@ -4,6 +4,8 @@
 #include <charconv>
 #include <ctime>
 
+#include <gofer/go.hpp>
+
 namespace gofer::inline v0::nats {
 namespace {
 
@@ -82,15 +84,23 @@ stored_reply read_stored_reply(std::string_view answer) {
 }
 
 json jetstream::ask(const std::string& what, const json& question) {
-  const std::string answer =
-      by_.ask("$JS.API." + what, question.is_null() ? std::string() : question.dump(-1, ' ', false, json::error_handler_t::replace));
-  json parsed = json::parse(answer, nullptr, false);
-  if (!parsed.is_object()) throw nats_error("nats: the answer to " + what + " is not an object: " + answer.substr(0, 200));
-  if (const auto error = parsed.find("error"); error != parsed.end()) {
-    throw jetstream_error("nats: " + what + " was refused: " + error->value("description", "for no reason that is given"),
-                          error->value("err_code", 0));
+  const std::string text =
+      question.is_null() ? std::string() : question.dump(-1, ' ', false, json::error_handler_t::replace);
+  const sched::time_point until = sched::deadline_after(by_.options().request_timeout);
+  for (;;) {
+    const std::string answer = by_.ask("$JS.API." + what, text);
+    json parsed = json::parse(answer, nullptr, false);
+    if (!parsed.is_object())
+      throw nats_error("nats: the answer to " + what + " is not an object: " + answer.substr(0, 200));
+    const auto error = parsed.find("error");
+    if (error == parsed.end()) return parsed;
+    const int code = error->value("err_code", 0);
+    if (code != jetstream_error::unavailable || sched::now() >= until) {
+      throw jetstream_error(
+          "nats: " + what + " was refused: " + error->value("description", "for no reason that is given"), code);
+    }
+    sleep_for(std::chrono::milliseconds(100));  // a leader is being elected
   }
-  return parsed;
 }
 
 void jetstream::ensure_stream(const json& config, bool may_change) {
@@ -138,8 +148,8 @@ void jetstream::ensure_consumer(const std::string& stream, const json& config, b
     ask(create, question);
     return;
   }
-  throw std::invalid_argument("nats_pool: the consumer " + name + " of " + stream + " is there with " + differs + " = " +
-                              there.value(differs, json()).dump() + ", and not " + config.at(differs).dump() +
+  throw std::invalid_argument("nats_pool: the consumer " + name + " of " + stream + " is there with " + differs +
+                              " = " + there.value(differs, json()).dump() + ", and not " + config.at(differs).dump() +
                               "; use the same options in all processes, or set `reconfigure`");
 }
 
@@ -155,7 +165,8 @@ std::optional<kept_message> jetstream::last_of(const std::string& stream, const 
   return get(stream, {{"last_by_subj", subject}});
 }
 
-std::optional<kept_message> jetstream::next_of(const std::string& stream, const std::string& subject, std::uint64_t from) {
+std::optional<kept_message> jetstream::next_of(const std::string& stream, const std::string& subject,
+                                               std::uint64_t from) {
   return get(stream, {{"seq", from}, {"next_by_subj", subject}});
 }
 

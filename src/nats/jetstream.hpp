@@ -18,8 +18,8 @@ namespace gofer::inline v0::nats {
 struct stored_reply {
   bool stored = false;
   bool duplicate = false;
-  bool full = false;       // the stream's limit is reached
-  bool passing = false;    // not now: a leader is being elected, or the like
+  bool full = false;     // the stream's limit is reached
+  bool passing = false;  // not now: a leader is being elected, or the like
   std::uint64_t sequence = 0;
   std::string error;
 };
@@ -34,6 +34,7 @@ class jetstream_error : public nats_error {
   static constexpr int stream_not_found = 10059;
   static constexpr int consumer_not_found = 10014;
   static constexpr int message_not_found = 10037;
+  static constexpr int unavailable = 10008;
   static constexpr int stream_name_in_use = 10058;
 
  private:
@@ -59,8 +60,8 @@ class jetstream {
   /// Throws jetstream_error for a refusal, nats_error without an answer.
   nlohmann::json ask(const std::string& what, const nlohmann::json& question);
 
-  /// Makes the stream, or the consumer, if it is not there. If it is there and differs in what is asked for, changes it,
-  /// if it may, or else throws std::invalid_argument.
+  /// Makes the stream, or the consumer, if it is not there. If it is there and differs in what is asked for, changes
+  /// it, if it may, or else throws std::invalid_argument.
   void ensure_stream(const nlohmann::json& config, bool may_change);
   void ensure_consumer(const std::string& stream, const nlohmann::json& config, bool may_change);
 

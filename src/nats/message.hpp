@@ -22,9 +22,14 @@ using owned = std::unique_ptr<T, release>;
 /// Throws nats_error with "what: why".
 inline void check(natsStatus status, const std::string& what) {
   if (status == NATS_OK) return;
-  const char* detail = nats_GetLastError(nullptr);
-  std::string why = natsStatus_GetText(status);
-  if (detail != nullptr && *detail != '\0') why += std::string(" (") + detail + ")";
+  const std::string_view meaning = natsStatus_GetText(status);
+  const char* last = nats_GetLastError(nullptr);
+  std::string_view detail = last == nullptr ? std::string_view() : std::string_view(last);
+  if (const auto place = detail.find("): "); detail.starts_with('(') && place != std::string_view::npos) {
+    detail.remove_prefix(place + 3);  // of libnats' source
+  }
+  std::string why(meaning);
+  if (!detail.empty() && detail != meaning) why += " (" + std::string(detail) + ")";
   throw nats_error(what + ": " + why);
 }
 
@@ -47,7 +52,9 @@ class message {
   }
 
  private:
-  static std::string_view text(const char* s) noexcept { return s == nullptr ? std::string_view() : std::string_view(s); }
+  static std::string_view text(const char* s) noexcept {
+    return s == nullptr ? std::string_view() : std::string_view(s);
+  }
 
   owned<natsMsg> handle_;
 };

@@ -22,8 +22,11 @@ namespace {
 using namespace std::chrono_literals;
 
 void check_options(const nats_pool_options& o, bool works) {
-  const auto refuse = [&](const std::string& why) { throw std::invalid_argument("nats_pool \"" + o.name + "\": " + why); };
-  if (o.replicas != 1 && o.replicas != 3 && o.replicas != 5) refuse("replicas is " + std::to_string(o.replicas) + ", not 1, 3 or 5");
+  const auto refuse = [&](const std::string& why) {
+    throw std::invalid_argument("nats_pool \"" + o.name + "\": " + why);
+  };
+  if (o.replicas != 1 && o.replicas != 3 && o.replicas != 5)
+    refuse("replicas is " + std::to_string(o.replicas) + ", not 1, 3 or 5");
   if (o.queue_capacity == 0) refuse("queue_capacity is 0");
   if (o.max_attempts == 0) refuse("max_attempts is 0");
   if (o.max_deliveries == 0) refuse("max_deliveries is 0");
@@ -33,8 +36,10 @@ void check_options(const nats_pool_options& o, bool works) {
   if (o.lease < 100ms) refuse("lease is under 100 ms");
   if (o.duplicate_window < 100ms) refuse("duplicate_window is under 100 ms");
   if (o.result_ttl < o.duplicate_window) refuse("result_ttl is shorter than duplicate_window");
-  if (o.when_full == overflow::discard_oldest) refuse("what others have submitted is not this pool's to discard: when_full");
-  if (o.when_full == overflow::caller_runs && !works) refuse("when_full is caller_runs, but there is nothing to run tasks with");
+  if (o.when_full == overflow::discard_oldest)
+    refuse("what others have submitted is not this pool's to discard: when_full");
+  if (o.when_full == overflow::caller_runs && !works)
+    refuse("when_full is caller_runs, but there is nothing to run tasks with");
   if (!o.client.empty()) static_cast<void>(names(o.client));
 }
 
@@ -50,7 +55,11 @@ std::function<bool(raw_task&)> once(raw_task task) {
 
 struct pool_core::inside {
   inside(nats_pool_options o, pool_parts p)
-      : options(std::move(o)), parts(std::move(p)), called(options.name), by(options.server, "gofer pool " + options.name), js(by) {}
+      : options(std::move(o)),
+        parts(std::move(p)),
+        called(options.name),
+        by(options.server, "gofer pool " + options.name),
+        js(by) {}
 
   void repair() const {
     try {
@@ -66,8 +75,8 @@ struct pool_core::inside {
   }
 
   [[noreturn]] void refuse(std::size_t accepted) const {
-    throw queue_full("nats_pool \"" + options.name + "\": the queue is full: " + std::to_string(options.queue_capacity) +
-                     " tasks are stored and not finished" +
+    throw queue_full("nats_pool \"" + options.name + "\": the queue is full: " +
+                     std::to_string(options.queue_capacity) + " tasks are stored and not finished" +
                      (accepted == 0 ? std::string() : "; " + std::to_string(accepted) + " tasks before were stored"));
   }
 
@@ -150,8 +159,8 @@ bool pool_core::drain(const sched::wait_limit& limit) {
   in->submitter_->stop();
   const std::uint64_t last = in->submitter_->last_sequence();
   const auto is_over = [&] {
-    const stream_state tasks = in->js.state_of(in->called.tasks);
-    return tasks.messages == 0 || tasks.first > last;
+    const task_counts tasks = count_tasks(in->js, in->called);
+    return tasks.held == 0 || tasks.finished_up_to >= last;
   };
   if ((last != 0 && !in->wait(limit, is_over)) || (in->worker_ && !in->worker_->drain(limit))) {
     stop();
@@ -172,12 +181,16 @@ void pool_core::stop() {
 
 void pool_core::wait_idle() {
   in_->refuse_in_own_task("wait_idle");
-  in_->wait(sched::for_ever, [&] { return in_->js.state_of(in_->called.tasks).messages == 0; });
+  in_->wait(sched::for_ever, [&] {
+    const task_counts tasks = count_tasks(in_->js, in_->called);
+    return tasks.queued + tasks.running == 0;
+  });
 }
 
 void pool_core::resize(std::size_t min_workers, std::size_t max_workers) {
   if (!in_->worker_) {
-    throw std::logic_error("nats_pool \"" + in_->options.name + "\": resize: this pool only submits, and has no workers");
+    throw std::logic_error("nats_pool \"" + in_->options.name +
+                           "\": resize: this pool only submits, and has no workers");
   }
   in_->worker_->resize(min_workers, max_workers);
 }
@@ -203,10 +216,10 @@ nats_pool_stats pool_core::stats() {
     s.run_latency = local.run_latency;
   }
   const queue_counts counts = count_queue(in_->js, in.called);
-  s.stored = counts.stored;
-  s.queued = counts.queued;
-  s.running = counts.running;
-  s.finished = counts.finished;
+  s.stored = counts.tasks.stored;
+  s.queued = counts.tasks.queued;
+  s.running = counts.tasks.running;
+  s.finished = counts.tasks.finished;
   s.dead = counts.dead;
   s.paused = counts.paused;
   return s;

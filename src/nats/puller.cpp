@@ -12,7 +12,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto question_lasts = 5s;
-constexpr auto heartbeat = 500ms;     // servers say so often that a question still stands
+constexpr auto heartbeat = 500ms;        // servers say so often that a question still stands
 constexpr auto silence = 3 * heartbeat;  // then it does not: a server was lost, or the consumer
 constexpr auto tick = 100ms;
 
@@ -24,7 +24,8 @@ std::uint64_t number_in(std::string_view text) {
 
 }  // namespace
 
-puller::puller(client& by, what w) : by_(by), w_(std::move(w)), inbox_(by.inbox("pull." + w_.stream + '.' + w_.consumer + '.')) {}
+puller::puller(client& by, what w)
+    : by_(by), w_(std::move(w)), inbox_(by.inbox("pull." + w_.stream + '.' + w_.consumer + '.')) {}
 
 puller::~puller() { stop(); }
 
@@ -77,7 +78,7 @@ void puller::be_silent() noexcept {
   forget_questions();
 }
 
-void puller::ask_for_more() noexcept {
+void puller::ask_for_more() {
   if (connection_ != by_.connections()) {  // what was asked over the one before is not answered over this one
     connection_ = by_.connections();
     forget_questions();
@@ -91,7 +92,7 @@ void puller::ask_for_more() noexcept {
   if (refused_.exchange(false, std::memory_order_relaxed)) return;  // not before the next tick
   const std::size_t room = w_.room();
   const std::size_t taken = held_and_coming();
-  if (taken >= room || (room - taken) * 2 < room) return;
+  if (taken >= room || taken >= w_.enough()) return;
   const std::size_t wanted = room - taken;
   {
     const std::scoped_lock hold(lock_);

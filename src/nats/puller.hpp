@@ -20,11 +20,12 @@ class puller {
  public:
   struct what {
     std::string stream, consumer;
-    /// How many messages may be with us or on their way, and how many are with us.
-    std::function<std::size_t()> room, held;
+    /// How many messages may be with us or on their way; with how many less than what we ask for more; and how many are
+    /// with us.
+    std::function<std::size_t()> room, enough, held;
     /// Takes messages, in the reading fiber.
     std::function<void(std::vector<message>&)> take;
-    /// Called when the consumer says nothing at all; makes it again if it is not there.
+    /// Called when the consumer says nothing at all; makes it again if it is not there. May throw.
     std::function<void()> repair;
   };
   puller(client& by, what w);
@@ -34,7 +35,7 @@ class puller {
   void start();
   /// There is more room than before.
   void nudge() noexcept {
-    if (held_and_coming() * 2 <= w_.room()) wake_.try_send(true);
+    if (held_and_coming() < w_.enough()) wake_.try_send(true);
   }
   void pause(bool paused) noexcept;
   /// Asks for no more; when it returns, all that was on its way has been taken.
@@ -48,7 +49,7 @@ class puller {
   };
 
   void run() noexcept;
-  void ask_for_more() noexcept;
+  void ask_for_more();
   void listen();
   void be_silent() noexcept;
   void sort(std::vector<message>& came);

@@ -64,7 +64,8 @@ struct nats_queue::inside {
   nats::jetstream js;
 };
 
-nats_queue::nats_queue(const std::string& pool, const nats_options& server) : in_(std::make_unique<inside>(pool, server)) {
+nats_queue::nats_queue(const std::string& pool, const nats_options& server)
+    : in_(std::make_unique<inside>(pool, server)) {
   try {
     in_->js.state_of(in_->called.tasks);
   } catch (const nats::jetstream_error& e) {
@@ -85,10 +86,10 @@ nats_queue_status nats_queue::status() {
   s.retried = workers.value("num_redelivered", std::uint64_t{0});
   s.asking = workers.value("num_waiting", std::uint64_t{0});
   const nats::queue_counts counts = nats::count_queue(in.js, in.called);
-  s.stored = counts.stored;
-  s.queued = counts.queued;
-  s.running = counts.running;
-  s.finished = counts.finished;
+  s.stored = counts.tasks.stored;
+  s.queued = counts.tasks.queued;
+  s.running = counts.tasks.running;
+  s.finished = counts.tasks.finished;
   s.dead = counts.dead;
   s.results = counts.results;
   s.paused = counts.paused;

@@ -20,15 +20,13 @@ constexpr auto patience = 2s;
 }  // namespace
 
 nlohmann::json results::consumer(const names& called, const nats_pool_options& options, const std::string& of) {
-  return {{"durable_name", of},
-          {"filter_subject", called.result_subject_of(of)},
-          {"ack_policy", "explicit"},
-          {"ack_wait", options.lease.count()},
-          {"max_ack_pending", 10'000},
-          {"inactive_threshold", options.result_ttl.count()}};
+  return {{"durable_name", of},        {"filter_subject", called.result_subject_of(of)},
+          {"ack_policy", "explicit"},  {"ack_wait", options.lease.count()},
+          {"max_ack_pending", 10'000}, {"inactive_threshold", options.result_ttl.count()}};
 }
 
-results::results(client& by, const names& called, const nats_pool_options& options, const pool_parts& parts, std::string of)
+results::results(client& by, const names& called, const nats_pool_options& options, const pool_parts& parts,
+                 std::string of)
     : by_(by),
       js_(by),
       called_(called),
@@ -39,15 +37,17 @@ results::results(client& by, const names& called, const nats_pool_options& optio
       book_(by),
       arrived_(fetched_ahead * 2) {
   puller_ = std::make_unique<puller>(
-      by, puller::what{.stream = called.results,
-                       .consumer = of_,
-                       .room = [] { return fetched_ahead; },
-                       .held = [this] { return book_.size(); },
-                       .take =
-                           [this](std::vector<message>& came) {
-                             for (message& m : came) arrived_.try_send(std::make_shared<arrival>(book_, std::move(m)));
-                           },
-                       .repair = [this] { js_.ensure_consumer(called_.results, consumer(called_, options_, of_), true); }});
+      by,
+      puller::what{.stream = called.results,
+                   .consumer = of_,
+                   .room = [] { return fetched_ahead; },
+                   .enough = [] { return fetched_ahead / 2; },
+                   .held = [this] { return book_.size(); },
+                   .take =
+                       [this](std::vector<message>& came) {
+                         for (message& m : came) arrived_.try_send(std::make_shared<arrival>(book_, std::move(m)));
+                       },
+                   .repair = [this] { js_.ensure_consumer(called_.results, consumer(called_, options_, of_), true); }});
   puller_->start();
   running_.add(1);
   go(go_options{.name = "nats results"}, [this] {
@@ -147,8 +147,9 @@ void results::give_up_what_is_gone() {
     gone.swap(expected_);
   }
   for (const std::string& id : gone) {
-    parts_.take_result({.id = id, .error = "the result is gone: it waited for longer than result_ttl, or the task or it was removed"},
-                       stopping_.get_token());
+    parts_.take_result(
+        {.id = id, .error = "the result is gone: it waited for longer than result_ttl, or the task or it was removed"},
+        stopping_.get_token());
   }
 }
 

@@ -8,14 +8,10 @@ namespace {
 
 using nlohmann::json;
 
-
 json stream(const std::string& name, const std::string& subjects, const nats_pool_options& options) {
-  return {{"name", name},
-          {"subjects", json::array({subjects})},
-          {"storage", "file"},
-          {"num_replicas", options.replicas},
-          {"discard", "new"},
-          {"duplicate_window", options.duplicate_window.count()}};
+  return {{"name", name},      {"subjects", json::array({subjects})},
+          {"storage", "file"}, {"num_replicas", options.replicas},
+          {"discard", "new"},  {"duplicate_window", options.duplicate_window.count()}};
 }
 
 }  // namespace
@@ -48,19 +44,38 @@ void ensure_streams(jetstream& js, const names& called, const nats_pool_options&
   ensure_workers(js, called, options);
 }
 
-queue_counts count_queue(jetstream& js, const names& called) {
+task_counts count_tasks(jetstream& js, const names& called) {
   const json workers = js.ask("CONSUMER.INFO." + called.tasks + '.' + names::workers, nullptr);
-  const stream_state tasks = js.state_of(called.tasks);  // after what is pending, so that it is not more than there is
-  queue_counts counts;
+  const stream_state tasks = js.state_of(called.tasks);
+  task_counts counts;
   counts.stored = tasks.last;
-  counts.queued = std::min(workers.value("num_pending", std::uint64_t{0}), tasks.messages);
-  counts.running = tasks.messages - counts.queued;
-  counts.finished = tasks.last - tasks.messages;
+  counts.running = std::min(workers.value("num_ack_pending", std::uint64_t{0}), tasks.last);
+  // A replica that leads the consumer may not have heard of the latest tasks yet, and one that leads the stream may
+  // hold tasks that are finished; so what is queued is the less of what both say.
+  const std::uint64_t delivered = workers.at("delivered").value("stream_seq", std::uint64_t{0});
+  const std::uint64_t held = tasks.messages - std::min(tasks.messages, counts.running);
+  counts.queued = std::min(tasks.last - std::min(tasks.last, delivered), held);
+  counts.finished = counts.stored - std::min(counts.stored, counts.queued + counts.running);
+  counts.held = tasks.messages;
+  counts.finished_up_to = workers.at("ack_floor").value("stream_seq", std::uint64_t{0});
+  counts.first_held = tasks.first;
+  return counts;
+}
+
+queue_counts count_queue(jetstream& js, const names& called) {
+  queue_counts counts;
+  counts.tasks = count_tasks(js, called);
   counts.dead = js.state_of(called.dead).messages;
   counts.results = js.state_of(called.results).messages;
   const auto flag = js.last_of(called.state, called.paused_subject);
   counts.paused = flag && flag->data == "1";
   return counts;
+}
+
+void remove_finished(jetstream& js, const names& called) {
+  const task_counts counts = count_tasks(js, called);
+  if (counts.first_held > counts.finished_up_to || counts.first_held == 0) return;
+  js.ask("STREAM.PURGE." + called.tasks, {{"seq", counts.finished_up_to + 1}});
 }
 
 }  // namespace gofer::inline v0::nats

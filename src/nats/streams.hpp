@@ -10,11 +10,24 @@ namespace gofer::inline v0::nats {
 void ensure_streams(jetstream& js, const names& called, const nats_pool_options& options);
 void ensure_workers(jetstream& js, const names& called, const nats_pool_options& options);
 
-/// One look at a pool's queue: stored = queued + running + finished.
+/// How far the tasks of a pool are: stored = queued + running + finished. Counted by what workers have acknowledged, on
+/// which all replicas agree, and not by what the stream still holds.
+struct task_counts {
+  std::uint64_t stored = 0, queued = 0, running = 0, finished = 0;
+  std::uint64_t finished_up_to = 0;        // all tasks up to this sequence are
+  std::uint64_t held = 0, first_held = 0;  // by the stream
+};
+task_counts count_tasks(jetstream& js, const names& called);
+
 struct queue_counts {
-  std::uint64_t stored = 0, queued = 0, running = 0, finished = 0, dead = 0, results = 0;
+  task_counts tasks;
+  std::uint64_t dead = 0, results = 0;
   bool paused = false;
 };
 queue_counts count_queue(jetstream& js, const names& called);
+
+/// A replica that was down may hold tasks that were finished meanwhile, and count them against the queue's capacity
+/// when it comes to lead. Removes them.
+void remove_finished(jetstream& js, const names& called);
 
 }  // namespace gofer::inline v0::nats

@@ -22,6 +22,8 @@ constexpr std::size_t window = 1024;
 /// How long a task that found no room waits to be tried again.
 constexpr auto first_pause = 5ms;
 constexpr auto longest_pause = 100ms;
+/// Of a message, for what a dead letter has to say beside its task.
+constexpr std::size_t for_headers = 16 * 1024;
 /// What stop() leaves to the servers to say that they have stored what is on its way.
 constexpr auto last_moment = 1s;
 
@@ -67,7 +69,8 @@ class submitter::batch {
     if (thrown_ != nullptr) std::rethrow_exception(thrown_);
     if (!error_.empty()) throw nats_error("nats_pool \"" + by_.called_.pool + "\": submit: " + error_ + so_far());
     if (stopped_ && is_cut_short()) {
-      throw pool_stopped("nats_pool \"" + by_.called_.pool + "\": submit: the pool has been drained or stopped" + so_far());
+      throw pool_stopped("nats_pool \"" + by_.called_.pool + "\": submit: the pool has been drained or stopped" +
+                         so_far());
     }
     return std::move(report_);
   }
@@ -91,7 +94,8 @@ class submitter::batch {
   }
 
   std::string so_far() const {
-    return report_.accepted == 0 ? std::string() : "; " + std::to_string(report_.accepted) + " tasks before were stored";
+    return report_.accepted == 0 ? std::string()
+                                 : "; " + std::to_string(report_.accepted) + " tasks before were stored";
   }
 
   /// Starts what can be. False: all is done.
@@ -131,6 +135,12 @@ class submitter::batch {
       return nullptr;
     }
     check_id(task.id);
+    if (task.payload.size() + for_headers > by_.by_.largest_message()) {
+      throw nats_error("nats_pool \"" + by_.called_.pool + "\": submit: a task of " +
+                       std::to_string(task.payload.size()) + " bytes is too large: with " +
+                       std::to_string(for_headers) + " for headers the servers take " +
+                       std::to_string(by_.by_.largest_message()));
+    }
     if (task.id.empty()) task.id = by_.next_id();
     if (idle_.empty()) {
       all_.push_back(std::make_unique<submission>(*this));
@@ -139,6 +149,7 @@ class submitter::batch {
     submission* s = idle_.back();
     idle_.pop_back();
     s->task = std::move(task);
+    s->begin_anew();
     s->give_up = sched::deadline_after(by_.options_.submit_timeout);
     if (by_.hooks_.before) by_.hooks_.before(s->task.id);
     return s;
@@ -216,8 +227,10 @@ class submitter::batch {
     by_.accepted.fetch_add(1, std::memory_order_relaxed);
     raise_to(by_.last_sequence_, s.reply.sequence);
     report_.last_id = s.task.id;
-    if (s.reply.duplicate) by_.duplicates.fetch_add(1, std::memory_order_relaxed);
-    if (s.reply.duplicate && by_.hooks_.not_stored) by_.hooks_.not_stored(s.task.id);
+    if (s.reply.duplicate && !s.was_repeated()) {  // else it is the duplicate of our own first try
+      by_.duplicates.fetch_add(1, std::memory_order_relaxed);
+      if (by_.hooks_.not_stored) by_.hooks_.not_stored(s.task.id);
+    }
     idle_.push_back(&s);
   }
 
@@ -275,7 +288,8 @@ void submitter::submission::end(stored_reply r) noexcept {
   of_.end(*this);
 }
 
-submitter::submitter(client& by, const names& called, const nats_pool_options& options, std::string client_name, hooks h)
+submitter::submitter(client& by, const names& called, const nats_pool_options& options, std::string client_name,
+                     hooks h)
     : by_(by), called_(called), options_(options), client_name_(std::move(client_name)), hooks_(std::move(h)) {}
 
 std::string submitter::next_id() {

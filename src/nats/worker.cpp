@@ -9,6 +9,7 @@
 #include <gofer/runtime.hpp>
 
 #include "nats/letters.hpp"
+#include "nats/streams.hpp"
 
 namespace gofer::inline v0::nats {
 namespace {
@@ -43,6 +44,10 @@ place read_place(std::string_view reply) {
   read(first + 3, p.time);
   return p;
 }
+
+/// In bytes, so that it fits into a header, escaped.
+constexpr std::size_t longest_error = 2048;
+constexpr auto tidied_every = 30s;
 
 /// Whose task the fiber runs.
 const fiber_local<const worker*> running_in;
@@ -89,12 +94,12 @@ worker::worker(client& by, const names& called, const nats_pool_options& options
   puller_ = std::make_unique<puller>(by, puller::what{.stream = called.tasks,
                                                       .consumer = names::workers,
                                                       .room = [this] { return room(); },
+                                                      .enough = [this] { return enough(); },
                                                       .held = [this] { return book_.size(); },
                                                       .take = [this](std::vector<message>& came) { take(came); },
                                                       .repair = std::move(repair)});
-  pause_flag_ = by.subscribe(called.paused_subject, [this](std::vector<message>& flags) {
-    puller_->pause(flags.back().data() == "1");
-  });
+  pause_flag_ = by.subscribe(called.paused_subject,
+                             [this](std::vector<message>& flags) { puller_->pause(flags.back().data() == "1"); });
   read_pause_flag();
   puller_->start();
   running_.add(1);
@@ -142,10 +147,15 @@ raw_result worker::run_here(const raw_task& task) {
     result.ok = true;
     completed.fetch_add(1, std::memory_order_relaxed);
   } catch (...) {
-    result.error = tasks::message_of(std::current_exception());
+    result.error = tasks::message_of(std::current_exception()).substr(0, longest_error);
     failed.fetch_add(1, std::memory_order_relaxed);
-    const nlohmann::json letter = {{"id", task.id}, {"error", result.error}, {"attempts", 1}, {"deliveries", 0},
-                                   {"submitted", to_nanoseconds(now)}, {"died", to_nanoseconds(now)}, {"client", ""}};
+    const nlohmann::json letter = {{"id", task.id},
+                                   {"error", result.error},
+                                   {"attempts", 1},
+                                   {"deliveries", 0},
+                                   {"submitted", to_nanoseconds(now)},
+                                   {"died", to_nanoseconds(now)},
+                                   {"client", ""}};
     store({.subject = called_.dead_subject, .data = task.payload, .headers = {{dead_header, header_value(letter)}}});
   }
   result.ran = sched::now() - begun;
@@ -170,7 +180,13 @@ std::size_t worker::room() noexcept {
     ahead_.store(fresh > before ? fresh : (before + fresh) / 2, std::memory_order_relaxed);
     measured_.store(now, std::memory_order_relaxed);
   }
-  return std::min(max_workers_.load(std::memory_order_relaxed) + ahead_.load(std::memory_order_relaxed), options_.max_taken);
+  return std::min(max_workers_.load(std::memory_order_relaxed) + ahead_.load(std::memory_order_relaxed),
+                  options_.max_taken);
+}
+
+std::size_t worker::enough() const noexcept {
+  return std::min(max_workers_.load(std::memory_order_relaxed) + ahead_.load(std::memory_order_relaxed) / 2,
+                  options_.max_taken);
 }
 
 void worker::take(std::vector<message>& came) {
@@ -195,8 +211,9 @@ void worker::run(task_ptr task, const std::stop_token& stop) {
     if (task->deliveries > options_.max_deliveries + attempt - 1) {
       return settle_later(std::move(task), [attempt](worker& self, taken_task& t) {
         self.abandoned.fetch_add(1, std::memory_order_relaxed);
-        self.bury(t, attempt - 1, {}, "given out " + std::to_string(t.deliveries - 1) +
-                                          " times, and no worker has said what became of it: they died, or lost their lease");
+        self.bury(t, attempt - 1, {},
+                  "given out " + std::to_string(t.deliveries - 1) +
+                      " times, and no worker has said what became of it: they died, or lost their lease");
       });
     }
   }
@@ -221,15 +238,14 @@ void worker::run(task_ptr task, const std::stop_token& stop) {
       self.bury(t, attempt - 1, {}, "it cannot be decoded: " + why);
     });
   } catch (...) {
-    const std::string error = tasks::message_of(std::current_exception());
+    const std::string error = tasks::message_of(std::current_exception()).substr(0, longest_error);
     if (stopping_.stop_requested()) {
       handed_back.fetch_add(1, std::memory_order_relaxed);
       task->held.hand_back();
     } else {
-    finished_.fetch_add(1, std::memory_order_relaxed);
-    settle_later(std::move(task), [attempt, took = ran(), error](worker& self, taken_task& t) {
-      self.fail(t, attempt, took, error);
-    });
+      finished_.fetch_add(1, std::memory_order_relaxed);
+      settle_later(std::move(task),
+                   [attempt, took = ran(), error](worker& self, taken_task& t) { self.fail(t, attempt, took, error); });
     }
   }
   *running_in = nullptr;
@@ -264,7 +280,13 @@ void worker::forget_attempts(const taken_task& task) noexcept {
 }
 
 void worker::succeed(taken_task& task, unsigned attempt, std::chrono::nanoseconds ran, std::string value) {
-  send_result(task, attempt, ran, &value, {});
+  try {
+    send_result(task, attempt, ran, &value, {});
+  } catch (const too_large&) {
+    completed.fetch_sub(1, std::memory_order_relaxed);
+    return fail(task, std::max<unsigned>(attempt, options_.max_attempts), ran,
+                "its result of " + std::to_string(value.size()) + " bytes is too large for the servers");
+  }
   if (attempt > 1) forget_attempts(task);
   task.held.done();
 }
@@ -292,14 +314,15 @@ void worker::bury(taken_task& task, unsigned attempts, std::chrono::nanoseconds 
                                  {"client", task.client}};
   store({.subject = called_.dead_subject,
          .data = task.from.data(),
-         .headers = {{server_id_header, task.id + "#dead" + std::to_string(task.sequence)}, {dead_header, header_value(letter)}}});
+         .headers = {{server_id_header, task.id + "#dead" + std::to_string(task.sequence)},
+                     {dead_header, header_value(letter)}}});
   send_result(task, attempts, ran, nullptr, error);
   if (options_.max_attempts > 1) forget_attempts(task);
   task.held.done();
 }
 
-void worker::send_result(const taken_task& task, unsigned attempts, std::chrono::nanoseconds ran, const std::string* value,
-                         const std::string& error) {
+void worker::send_result(const taken_task& task, unsigned attempts, std::chrono::nanoseconds ran,
+                         const std::string* value, const std::string& error) {
   if (task.client.empty() || !parts_.has_results) return;
   const auto waited = std::chrono::system_clock::now() - task.submitted - ran;
   nlohmann::json about = {{"id", task.id},
@@ -309,13 +332,16 @@ void worker::send_result(const taken_task& task, unsigned attempts, std::chrono:
   if (value == nullptr) about["error"] = error;
   store({.subject = called_.result_subject_of(task.client),
          .data = value == nullptr ? std::string_view() : std::string_view(*value),
-         .headers = {{server_id_header, task.id + '#' + std::to_string(task.sequence)}, {result_header, header_value(about)}}});
+         .headers = {{server_id_header, task.id + '#' + std::to_string(task.sequence)},
+                     {result_header, header_value(about)}}});
 }
 
 void worker::store(const outgoing& what) {
   for (auto pause = 10ms;; pause = std::min(pause * 2, 1000ms)) {
     try {
       return js_.store(what);
+    } catch (const too_large&) {
+      throw;
     } catch (const nats_error&) {
       if (stopping_.stop_requested()) throw;
     }
@@ -341,6 +367,7 @@ void worker::look_after() noexcept {
   const auto every = std::min<std::chrono::nanoseconds>(options_.lease / 3, 1s);
   std::uint64_t connection = by_.connections();
   sched::time_point renewed = sched::now();
+  sched::time_point tidied = renewed;
   // The leases of what is being finished are kept until the last one.
   while (!ending_.stop_requested() || book_.size() != 0) {
     if (ending_.stop_requested()) {
@@ -353,11 +380,16 @@ void worker::look_after() noexcept {
       renewed = sched::now();
       book_.renew_all();
     }
-    if (!anew) continue;
-    connection = by_.connections();
     try {
-      read_pause_flag();
-    } catch (const std::exception&) {  // again with the next connection, and whoever pauses tells everybody
+      if (anew) {
+        connection = by_.connections();
+        read_pause_flag();
+      }
+      if (sched::now() - tidied >= tidied_every && !ending_.stop_requested()) {
+        tidied = sched::now();
+        remove_finished(js_, called_);
+      }
+    } catch (const std::exception&) {  // no server answers: whoever pauses tells everybody, the other can wait
     }
   }
 }

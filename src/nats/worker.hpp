@@ -72,6 +72,7 @@ class worker {
   void look_after() noexcept;
   void read_pause_flag();
   std::size_t room() noexcept;
+  std::size_t enough() const noexcept;
   std::chrono::nanoseconds delay_before(unsigned attempt) const;
 
   client& by_;
@@ -80,7 +81,7 @@ class worker {
   const nats_pool_options& options_;
   const pool_parts& parts_;
   lease_book book_;
-  std::stop_source ending_;   // no more tasks
+  std::stop_source ending_;    // no more tasks
   std::stop_source stopping_;  // hand back
 
   // How fast tasks are worked off, for how many to take ahead.

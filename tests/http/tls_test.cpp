@@ -17,6 +17,7 @@
 #include <gofer/http_client.hpp>
 
 #include "support/callers.hpp"
+#include "support/certificates.hpp"
 #include "support/http_client.hpp"
 
 namespace {
@@ -28,29 +29,13 @@ using gofer::http::response;
 using gofer::http::server;
 using gofer::http::tls_files;
 
-/// A folder with certificates that sign themselves, made by the openssl program.
-class certificates {
+/// Certificates as the server takes them.
+class certificates : private self_signed_certificates {
  public:
-  certificates() {
-    std::string name = std::filesystem::temp_directory_path() / "gofer-tls-XXXXXX";
-    if (mkdtemp(name.data()) == nullptr) throw std::system_error(errno, std::system_category(), name);
-    folder_ = name;
-  }
-  certificates(const certificates&) = delete;
-  certificates& operator=(const certificates&) = delete;
-  ~certificates() { std::filesystem::remove_all(folder_); }
-
   tls_files make(const std::string& name, const std::string& for_whom) {
-    tls_files made{.certificate = folder_ / (name + ".pem"), .key = folder_ / (name + ".key")};
-    const std::string command =
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=" + name +
-        " -addext subjectAltName=" + for_whom + " -out " + made.certificate + " -keyout " + made.key + " 2>/dev/null";
-    EXPECT_EQ(std::system(command.c_str()), 0) << command;
-    return made;
+    const certificate_files made = self_signed_certificates::make(name, for_whom);
+    return {.certificate = made.certificate, .key = made.key};
   }
-
- private:
-  std::filesystem::path folder_;
 };
 
 class Tls : public testing::Test {

@@ -14,7 +14,7 @@ import unittest
 
 SOURCE, BUILD = (pathlib.Path(sys.argv.pop(1)).resolve() for _ in range(2))
 HERE = pathlib.Path(__file__).resolve().parent
-PROGRAMS = {"uses_gofer": "5051\n", "uses_http": "hello\n", "uses_testing": "explored\n"}
+PROGRAMS = {"uses_gofer": "5051\n", "uses_http": "hello\n", "uses_testing": "explored\n", "uses_nats": "nobody is there\n"}
 
 
 def run(*command, **options):
@@ -49,7 +49,7 @@ class Package(unittest.TestCase):
 
     def test_find_package(self):
         prefix = self.install()
-        self.use("find_package", f"-DCMAKE_PREFIX_PATH={prefix}", "-DGOFER_COMPONENTS=http;testing")
+        self.use("find_package", f"-DCMAKE_PREFIX_PATH={prefix}", "-DGOFER_COMPONENTS=http;testing;nats")
 
     def test_what_is_not_there_is_said(self):
         prefix = self.install()
@@ -72,7 +72,8 @@ class Package(unittest.TestCase):
         found = [str(p.parent) for p in prefix.rglob("gofer.pc")]
         env = dict(os.environ, PKG_CONFIG_PATH=":".join(found))
         for package, source, program in (("gofer", "main.cpp", "uses_gofer"), ("gofer-http", "http.cpp", "uses_http"),
-                                         ("gofer-testing", "testing.cpp", "uses_testing")):
+                                         ("gofer-testing", "testing.cpp", "uses_testing"),
+                                         ("gofer-nats", "nats.cpp", "uses_nats")):
             flags = run("pkg-config", "--define-prefix", "--cflags", "--libs", package, env=env).split()
             run("g++", "-std=c++20", HERE / source, "-o", self.folder / program, *flags)
             self.assertEqual(run(self.folder / program), PROGRAMS[program], program)
@@ -107,7 +108,7 @@ class Package(unittest.TestCase):
             run("dpkg", f"--root={root}", "--force-depends", "--force-script-chrootless", "--install", package)
         else:
             run("dpkg-deb", "-x", package, root)
-        self.use("find_package", f"-DCMAKE_PREFIX_PATH={root / 'usr'}", "-DGOFER_COMPONENTS=http;testing")
+        self.use("find_package", f"-DCMAKE_PREFIX_PATH={root / 'usr'}", "-DGOFER_COMPONENTS=http;testing;nats")
         if os.geteuid() == 0:
             run("dpkg", f"--root={root}", "--purge", "libgofer-dev")
             self.assertEqual([p for p in root.rglob("*gofer*") if p.is_file()], [])

@@ -1,7 +1,7 @@
 # A port of the checkout it lies in: vcpkg install gofer --overlay-ports=packaging/vcpkg
 get_filename_component(SOURCE_PATH "${CURRENT_PORT_DIR}/../../.." ABSOLUTE)
 vcpkg_check_features(OUT_FEATURE_OPTIONS features FEATURES http GOFER_HTTP)
-vcpkg_cmake_configure(SOURCE_PATH "${SOURCE_PATH}" OPTIONS -DGOFER_DEVELOP=OFF ${features})
+vcpkg_cmake_configure(SOURCE_PATH "${SOURCE_PATH}" OPTIONS -DGOFER_DEVELOP=OFF -DGOFER_NATS=OFF ${features})
 vcpkg_cmake_install()
 vcpkg_cmake_config_fixup(CONFIG_PATH lib/cmake/gofer)
 vcpkg_fixup_pkgconfig()

@@ -118,15 +118,16 @@ struct nats_task {
 /// submitted = stored + duplicates. What the servers have (queued, running, dead, results) is of all processes.
 struct nats_pool_stats {
   // This pool object's:
-  std::uint64_t submitted = 0;   // accepted
-  std::uint64_t duplicates = 0;  // of these, known to the servers already
-  std::uint64_t rejected = 0;    // not accepted, because the queue was full
-  std::uint64_t completed = 0;   // by its workers
-  std::uint64_t failed = 0;      // by its workers: threw at the last attempt, and are with the dead
-  std::uint64_t retried = 0;     // by its workers: threw, and wait for their next attempt
-  std::uint64_t undecodable = 0; // found by its workers, and are with the dead
-  std::uint64_t abandoned = 0;   // found by its workers to have been given out max_deliveries times, and are with the dead
-  std::uint64_t handed_back = 0; // taken, and not begun
+  std::uint64_t submitted = 0;    // accepted
+  std::uint64_t duplicates = 0;   // of these, known to the servers already
+  std::uint64_t rejected = 0;     // not accepted, because the queue was full
+  std::uint64_t completed = 0;    // by its workers
+  std::uint64_t failed = 0;       // by its workers: threw at the last attempt, and are with the dead
+  std::uint64_t retried = 0;      // by its workers: threw, and wait for their next attempt
+  std::uint64_t undecodable = 0;  // found by its workers, and are with the dead
+  std::uint64_t abandoned =
+      0;  // found by its workers to have been given out max_deliveries times, and are with the dead
+  std::uint64_t handed_back = 0;  // taken, and not begun
   std::size_t workers = 0, busy = 0, taken = 0;
   latency_percentiles run_latency;
   // The servers':

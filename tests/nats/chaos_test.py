@@ -1,0 +1,321 @@
+#!/usr/bin/env python3
+"""Kills, stops and cuts off what a distributed pool consists of, under load: chaos_test.py CREW GOFER_QUEUE [Class].
+
+Real servers, alone and in clusters of three, and real processes. After each upheaval every one of 100,000 tasks has
+had its effect, exactly once in the ledger, and the statistics agree with it.
+"""
+
+import array
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+CREW, QUEUE = sys.argv[1:3]
+TASKS = int(os.environ.get("GOFER_CHAOS_TASKS", "100000"))
+PATIENCE = 150
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_until(condition, what, seconds=30):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
+class Server:
+    """A nats-server with JetStream, which can be killed and started again over the same files."""
+
+    def __init__(self, folder, name="alone", routes=(), host="127.0.0.1", cluster_port=None, namespace=None):
+        self.name, self.host, self.port = name, host, free_port()
+        self.log = os.path.join(folder, f"{name}.log")
+        self.command = ["nats-server", "-a", host, "-p", str(self.port), "-js", "-sd", os.path.join(folder, name),
+                        "-n", name, "-l", self.log]
+        if cluster_port:
+            self.command += ["--cluster_name", "crew", "--cluster", f"nats://{host}:{cluster_port}",
+                             "--routes", ",".join(routes)]
+        if namespace:
+            self.command = ["ip", "netns", "exec", namespace] + self.command
+        self.process = None
+        self.start()
+
+    @property
+    def url(self):
+        return f"nats://{self.host}:{self.port}"
+
+    def start(self):
+        self.process = subprocess.Popen(self.command, start_new_session=True)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def listens(self):
+        try:
+            socket.create_connection((self.host, self.port), 1).close()
+            return True
+        except OSError:
+            return False
+
+
+def cluster(folder, hosts=("127.0.0.1",) * 3, namespaces=(None,) * 3):
+    ports = [free_port() for _ in range(3)]
+    routes = [f"nats://{h}:{p}" for h, p in zip(hosts, ports)]
+    return [Server(folder, f"server-{i}", routes, hosts[i], ports[i], namespaces[i]) for i in range(3)]
+
+
+class Chaos(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="gofer-chaos-")
+        self.ledger = os.path.join(self.folder, "ledger")
+        with open(self.ledger, "wb") as f:
+            f.truncate(TASKS * 8)
+        self.servers, self.processes = [], []
+
+    def tearDown(self):
+        for p in self.processes:
+            if p.poll() is None:
+                os.kill(p.pid, signal.SIGCONT)
+                p.kill()
+            p.wait()
+            p.stdout.close()
+        for s in self.servers:
+            s.kill()
+        shutil.rmtree(self.folder)
+
+    # What there is.
+
+    def one_server(self):
+        self.servers = [Server(self.folder)]
+        wait_until(self.servers[0].listens, "the server listens")
+
+    def three_servers(self, **where):
+        self.servers = cluster(self.folder, **where)
+        for s in self.servers:
+            wait_until(s.listens, f"{s.name} listens")
+        self.wait_for_leader()
+
+    def wait_for_leader(self):
+        """Until the cluster can keep a pool: a small one is made."""
+        wait_until(lambda: subprocess.run([CREW, "submit", "--tasks", "1", "--pool", "first", "--drain", "0", *self.common()],
+                                          capture_output=True).returncode == 0, "the cluster has a leader", 60)
+
+    def common(self):
+        more = ["--replicas", "3"] if len(self.servers) == 3 else []
+        return ["--server", ",".join(s.url for s in self.servers), *more]
+
+    def crew(self, role, *more):
+        p = subprocess.Popen([CREW, role, "--ledger", self.ledger, *self.common(), *more], stdout=subprocess.PIPE, text=True)
+        self.processes.append(p)
+        return p
+
+    def worker(self, *more):
+        p = self.crew("work", "--tasks", str(TASKS), "--workers", "64", "--pause", "500", *more)
+        self.assertEqual(p.stdout.readline(), "working\n")
+        return p
+
+    def submitter(self, tasks=None, *more):
+        return self.crew("submit", "--tasks", str(TASKS if tasks is None else tasks), *more)
+
+    def status(self, pool="crew"):
+        out = subprocess.run([QUEUE, "--json", "-p", pool, "-s", ",".join(s.url for s in self.servers), "status", "--over", "0"],
+                             capture_output=True, text=True, timeout=60)
+        self.assertEqual(out.returncode, 0, out.stderr)
+        return json.loads(out.stdout)
+
+    def entries(self):
+        with open(self.ledger, "rb") as f:
+            numbers = array.array("I", f.read())
+        return numbers[0::2], numbers[1::2]
+
+    # What must hold.
+
+    def end_of(self, process):
+        out, _ = process.communicate(timeout=PATIENCE)
+        self.assertEqual(process.returncode, 0)
+        return json.loads(out.splitlines()[-1])
+
+    def check(self, submitter, by_it=None, dead=0):
+        """All have had their effect, and everybody says so; so many were stored by this submitter."""
+        said = self.end_of(submitter)
+        effects, runs = self.entries()
+        self.assertEqual([i for i, e in enumerate(effects) if e != 1], [], "tasks without an effect, or with several")
+        stored = TASKS
+        self.assertEqual((said["stored"], said["finished"], said["queued"], said["running"], said["dead"]),
+                         (stored, stored, 0, 0, dead))
+        status = self.status()
+        self.assertEqual((status["stored"], status["finished"], status["queued"], status["running"], status["dead"]),
+                         (stored, stored, 0, 0, dead))
+        self.assertEqual(said["submitted"] - said["duplicates"], stored if by_it is None else by_it)
+        print(f"  {self.id().split('.', 1)[1]}: {sum(runs)} runs of {len(runs)} tasks", flush=True)
+        return said
+
+
+class OneServer(Chaos):
+    def test_workers_killed_at_random(self):
+        self.one_server()
+        workers = [self.worker() for _ in range(3)]
+        submitter = self.submitter()
+        killed = 0
+        while submitter.poll() is None and killed < 40:
+            victim = random.randrange(len(workers))
+            time.sleep(random.uniform(0.02, 0.2))
+            workers[victim].kill()
+            killed += 1
+            workers[victim] = self.worker()
+        self.check(submitter)
+        self.assertGreater(killed, 5)
+
+    def test_a_worker_sleeps_longer_than_its_lease(self):
+        self.one_server()
+        workers = [self.worker() for _ in range(2)]
+        submitter = self.submitter()
+        for _ in range(3):
+            os.kill(workers[0].pid, signal.SIGSTOP)
+            time.sleep(1.6)
+            os.kill(workers[0].pid, signal.SIGCONT)
+            time.sleep(0.1)
+        self.check(submitter)
+
+    def test_the_stream_is_full(self):
+        self.one_server()
+        refused = self.end_of(self.submitter(2000, "--capacity", "1000", "--full", "reject", "--drain", "0"))
+        self.assertEqual((refused["stored"], refused["full"]), (1000, True))
+        self.assertEqual(refused["submitted"], 1000)
+        self.assertGreater(refused["rejected"], 0)
+        worker = self.worker("--capacity", "1000")
+        wait_until(lambda: self.status()["finished"] == 1000, "what was stored is worked off")
+        self.check(self.submitter(TASKS, "--capacity", "1000"), by_it=TASKS - 1000)  # it knows the first ones by their ids
+        worker.terminate()
+        self.end_of(worker)
+
+    def test_submitted_twice(self):
+        self.one_server()
+        first = self.submitter(TASKS, "--drain", "0")
+        second = self.submitter(TASKS, "--drain", "0")  # at the same time
+        said = [self.end_of(first), self.end_of(second)]
+        self.assertEqual([s["submitted"] for s in said], [TASKS, TASKS])
+        self.assertEqual(sum(s["duplicates"] for s in said), TASKS)
+        worker = self.worker()
+        third = self.end_of(self.submitter(TASKS))
+        self.assertEqual(third["duplicates"], TASKS)
+        effects, runs = self.entries()
+        self.assertEqual((set(effects), set(runs)), ({1}, {1}))
+        worker.terminate()
+        self.assertEqual(self.end_of(worker)["completed"], TASKS)
+
+    def test_workers_come_and_go_in_peace(self):
+        self.one_server()
+        submitter = self.submitter()
+        done = 0
+        for how in ("1", "0") * 4:
+            worker = self.worker("--drain", how)
+            time.sleep(0.4)
+            worker.terminate()
+            done += self.end_of(worker)["completed"]
+        worker = self.worker()
+        self.check(submitter)
+        worker.terminate()
+        done += self.end_of(worker)["completed"]
+        effects, runs = self.entries()
+        self.assertEqual(done, TASKS, "who ends in peace has done what it says")
+        self.assertEqual(set(runs), {1})
+
+
+class ThreeServers(Chaos):
+    def test_servers_killed_in_turn(self):
+        self.three_servers()
+        workers = [self.worker() for _ in range(2)]
+        submitter = self.submitter()
+        for server in self.servers:
+            time.sleep(1)
+            server.kill()
+            time.sleep(1)
+            server.start()
+            wait_until(server.listens, f"{server.name} listens again")
+            wait_until(self.all_current, "it has caught up", 60)
+        self.check(submitter)
+        del workers
+
+    def test_all_stopped_and_started(self):
+        self.three_servers()
+        workers = [self.worker() for _ in range(2)]
+        submitter = self.submitter()
+        time.sleep(1)
+        for server in self.servers:
+            server.kill()
+        time.sleep(2)
+        for server in self.servers:
+            server.start()
+        self.check(submitter)
+        del workers
+
+    def all_current(self):
+        try:
+            return all(s["current"] == 3 for s in self.status()["streams"])
+        except (AssertionError, subprocess.TimeoutExpired):
+            return False
+
+
+class CutOff(Chaos):
+    """A cluster of which one server lives in a network namespace, behind a cable that can be pulled."""
+
+    def setUp(self):
+        super().setUp()
+        self.namespace = f"gofer{os.getpid()}"
+        self.near, self.far = f"gn{os.getpid()}", f"gf{os.getpid()}"
+        subnet = f"10.203.{os.getpid() % 250}"
+        self.here, self.there = f"{subnet}.1", f"{subnet}.2"
+        try:
+            self.ip("netns", "add", self.namespace)
+        except (subprocess.CalledProcessError, FileNotFoundError):
+            super().tearDown()
+            self.skipTest("needs the right to make network namespaces (root), and iproute2")
+        self.ip("link", "add", self.near, "type", "veth", "peer", "name", self.far, "netns", self.namespace)
+        self.ip("addr", "add", f"{self.here}/24", "dev", self.near)
+        self.ip("link", "set", self.near, "up")
+        self.ip("-n", self.namespace, "addr", "add", f"{self.there}/24", "dev", self.far)
+        self.ip("-n", self.namespace, "link", "set", self.far, "up")
+        self.ip("-n", self.namespace, "link", "set", "lo", "up")
+
+    def tearDown(self):
+        super().tearDown()
+        self.ip("link", "del", self.near)
+        self.ip("netns", "del", self.namespace)
+
+    def ip(self, *what):
+        subprocess.run(["ip", *what], check=True, capture_output=True)
+
+    def test_a_server_cut_off(self):
+        self.three_servers(hosts=(self.here, self.here, self.there), namespaces=(None, None, self.namespace))
+        workers = [self.worker() for _ in range(2)]
+        submitter = self.submitter()
+        for _ in range(2):
+            time.sleep(1)
+            self.ip("link", "set", self.near, "down")
+            time.sleep(3)
+            self.ip("link", "set", self.near, "up")
+            # what the address had of routes went with the link
+        self.check(submitter)
+        del workers
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]], verbosity=2)
