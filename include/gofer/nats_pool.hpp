@@ -86,7 +86,7 @@ class nats_pool {
  public:
   /// A pool that submits. Throws nats_error if no server can be reached, and std::invalid_argument for options that
   /// cannot be, or are not those that the servers have.
-  explicit nats_pool(nats_pool_options options = {}) : nats_pool(run(), std::move(options), nullptr) {}
+  explicit nats_pool(nats_pool_options options = {}) : nats_pool(run(), std::move(options), false) {}
 
   /// A pool that works, and may submit, too. `process(Task)`, `process(Task, std::stop_token)` or `process(Task, const
   /// nats_task&)` is called by several workers at once.
@@ -94,7 +94,7 @@ class nats_pool {
     requires std::is_invocable_v<F&, Task> || std::is_invocable_v<F&, Task, std::stop_token> ||
              std::is_invocable_v<F&, Task, const nats_task&>
   explicit nats_pool(F process, nats_pool_options options = {})
-      : nats_pool(runner(std::move(process)), std::move(options), nullptr) {}
+      : nats_pool(runner(std::move(process)), std::move(options), std::is_invocable_v<F&, Task, const nats_task&>) {}
 
   /// Returns the task's id when the servers have stored it. When the queue is full does what the options say. Throws
   /// pool_stopped, queue_full (overflow::reject), std::invalid_argument for an id that cannot be, and nats_error: then
@@ -170,9 +170,9 @@ class nats_pool {
   using results_of = chan<nats_result<std::conditional_t<std::is_void_v<Result>, bool, Result>>>;
   using run = std::function<std::string(std::string_view, const nats_task&)>;
 
-  nats_pool(run work, nats_pool_options options, std::nullptr_t /*apart from the others*/)
+  nats_pool(run work, nats_pool_options options, bool wants_task)
       : results_(options.result_capacity),
-        core_(std::make_shared<nats::pool_core>(std::move(options), parts(std::move(work)))) {}
+        core_(std::make_shared<nats::pool_core>(std::move(options), parts(std::move(work), wants_task))) {}
 
   template <class F>
   static run runner(F process) {
@@ -201,8 +201,8 @@ class nats_pool {
     };
   }
 
-  nats::pool_parts parts(run work) {
-    nats::pool_parts p{.run = std::move(work), .has_results = !std::is_void_v<Result>};
+  nats::pool_parts parts(run work, bool wants_task) {
+    nats::pool_parts p{.run = std::move(work), .wants_task = wants_task, .has_results = !std::is_void_v<Result>};
     if constexpr (!std::is_void_v<Result>) {
       p.take_result = [results = results_](nats::raw_result&& raw, const std::stop_token& stop) {
         nats_result<Result> result{

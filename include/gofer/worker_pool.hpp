@@ -304,6 +304,14 @@ template <class Task = void, class Result = void>
 class worker_pool : public tasks::pool_base {
   using work = tasks::pool_work<Task, Result>;
 
+  /// A container that is not needed any more.
+  template <class Range>
+  static constexpr bool given_away =
+      !std::is_lvalue_reference_v<Range> && !std::ranges::view<std::remove_cvref_t<Range>>;
+  template <class Range>
+  using element = std::conditional_t<given_away<Range>, std::ranges::range_rvalue_reference_t<Range>,
+                                     std::ranges::range_reference_t<Range>>;
+
  public:
   /// `process(Task)` or `process(Task, std::stop_token)` is called by several workers at once. With more than one
   /// attempt allowed a task is copied for each. Throws std::invalid_argument for options that cannot be.
@@ -325,15 +333,14 @@ class worker_pool : public tasks::pool_base {
   /// from the elements of a container that is given away. Throws as above: of the range a first part has been accepted
   /// then, and how much of it statistics say.
   template <std::ranges::input_range Range>
-    requires(std::constructible_from<Task, std::ranges::range_reference_t<Range>> && !std::convertible_to<Range, Task>)
+    requires(std::constructible_from<Task, element<Range>> && !std::convertible_to<Range, Task>)
   std::uint64_t submit(Range&& all, const task_options& of_each = {}) {
     constexpr std::size_t at_a_time = 32;
-    constexpr bool given_away = !std::is_lvalue_reference_v<Range> && !std::ranges::view<std::remove_cvref_t<Range>>;
     std::uint64_t last = 0;
     tasks::job_list some;
     for (auto&& task : all) {
       tasks::job_ptr j;
-      if constexpr (given_away) {
+      if constexpr (given_away<Range>) {
         j = make_job(Task(std::move(task)));
       } else {
         j = make_job(Task(std::forward<decltype(task)>(task)));

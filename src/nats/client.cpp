@@ -133,8 +133,8 @@ void client::dispatch() noexcept {
   for (subscription* s : subscriptions_) s->take_what_came();
 }
 
-void client::send(std::string_view subject, std::string_view data) noexcept {
-  natsConnection_Publish(connection_, std::string(subject).c_str(), data.data(), static_cast<int>(data.size()));
+void client::send(const char* subject, std::string_view data) noexcept {
+  natsConnection_Publish(connection_, subject, data.data(), static_cast<int>(data.size()));
 }
 
 void client::request(const std::string& subject, std::string_view data, const std::string& reply) noexcept {
@@ -155,19 +155,18 @@ void client::start(call& c, const outgoing& what, sched::time_point deadline) {
   }
   const std::uint32_t number = free_.back();
   slot& mine = slots_[number];
-  char token[64];
-  const int length = std::snprintf(token, sizeof token, "call.%x-%x", number, mine.generation);
+  std::array<char, 128> reply{};
+  std::snprintf(reply.data(), reply.size(), "%scall.%x-%x", inbox_.c_str(), number, mine.generation);
   natsMsg* made = nullptr;
-  check(natsMsg_Create(&made, what.subject.c_str(),
-                       inbox(std::string_view(token, static_cast<std::size_t>(length))).c_str(), what.data.data(),
-                       static_cast<int>(what.data.size())),
-        name_ + ": cannot send to " + what.subject);
+  natsStatus status =
+      natsMsg_Create(&made, what.subject, reply.data(), what.data.data(), static_cast<int>(what.data.size()));
   owned<natsMsg> sent(made);
   for (const auto& [key, value] : what.headers) {
-    check(natsMsgHeader_Set(made, key, value.c_str()), name_ + ": cannot send to " + what.subject);
+    if (key != nullptr && status == NATS_OK) status = natsMsgHeader_Set(made, key, value);
   }
+  if (status != NATS_OK) check(status, name_ + ": cannot send to " + what.subject);
   if (natsConnection_PublishMsg(connection_, made) == NATS_MAX_PAYLOAD) {  // without a connection it is sent again
-    throw too_large(name_ + ": a message to " + what.subject + " of " + std::to_string(what.data.size()) +
+    throw too_large(name_ + ": a message to " + std::string(what.subject) + " of " + std::to_string(what.data.size()) +
                     " bytes is too large: servers take " + std::to_string(largest_message()) + ", headers included");
   }
   free_.pop_back();
@@ -184,7 +183,7 @@ std::size_t client::largest_message() const noexcept {
 
 std::string client::ask(const std::string& subject, std::string_view data) {
   question q;
-  start(q, {.subject = subject, .data = data}, sched::deadline_after(options_.request_timeout));
+  start(q, {.subject = subject.c_str(), .data = data}, sched::deadline_after(options_.request_timeout));
   std::optional<std::string> answer = q.wait();
   if (!answer) {
     throw nats_error(

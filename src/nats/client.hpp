@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -48,11 +49,15 @@ class call {
   bool repeated_ = false;
 };
 
-/// What to send.
+/// What to send; all of it is the caller's, and is copied.
 struct outgoing {
-  std::string subject;
+  struct header {
+    const char* key = nullptr;
+    const char* value = nullptr;
+  };
+  const char* subject;
   std::string_view data;
-  std::vector<std::pair<const char*, std::string>> headers = {};
+  std::array<header, 3> headers = {};
 };
 
 class subscription;
@@ -81,7 +86,7 @@ class client {
   std::string ask(const std::string& subject, std::string_view data);
 
   /// Sends it once, and nothing if there is no connection.
-  void send(std::string_view subject, std::string_view data) noexcept;
+  void send(const char* subject, std::string_view data) noexcept;
   /// The same, for answers that a subscription gets.
   void request(const std::string& subject, std::string_view data, const std::string& reply) noexcept;
 

@@ -213,7 +213,8 @@ void jetstream::store(const outgoing& what) {
   storing s;
   by_.start(s, what, sched::deadline_after(by_.options().request_timeout));
   const stored_reply reply = *s.done.receive();
-  if (!reply.stored) throw nats_error("nats: a message to " + what.subject + " was not stored: " + reply.error);
+  if (!reply.stored)
+    throw nats_error("nats: a message to " + std::string(what.subject) + " was not stored: " + reply.error);
 }
 
 std::chrono::system_clock::time_point read_time(const std::string& text) {

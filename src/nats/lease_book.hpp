@@ -16,15 +16,14 @@ class lease_book;
 /// and the like, are small messages to a subject of its own, which `where` holds.
 class lease {
  public:
-  lease(lease_book& book, std::string_view where);
+  /// `where` outlives it.
+  lease(lease_book& book, const char* where);
   /// Hands it back if nothing was said.
   ~lease();
   lease(const lease&) = delete;
   lease& operator=(const lease&) = delete;
 
-  bool settled() const noexcept { return settled_; }
   void done() noexcept { settle("+ACK"); }
-  void hand_back() noexcept { settle("-NAK"); }
   void again_after(std::chrono::nanoseconds delay) noexcept {
     settle("-NAK {\"delay\": " + std::to_string(delay.count()) + "}");
   }
@@ -34,7 +33,7 @@ class lease {
   void settle(std::string_view how) noexcept;
 
   lease_book& book_;
-  const std::string where_;
+  const char* const where_;
   bool settled_ = false;
   std::size_t place_ = 0;  // in the book
 };
@@ -50,6 +49,8 @@ class lease_book {
   }
   std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
 
+  std::atomic<std::uint64_t> handed_back{0};
+
  private:
   friend class lease;
 
@@ -59,7 +60,7 @@ class lease_book {
   std::atomic<std::size_t> size_{0};
 };
 
-inline lease::lease(lease_book& book, std::string_view where) : book_(book), where_(where) {
+inline lease::lease(lease_book& book, const char* where) : book_(book), where_(where) {
   const std::scoped_lock hold(book_.lock_);
   place_ = book_.leases_.size();
   book_.leases_.push_back(this);
@@ -67,7 +68,9 @@ inline lease::lease(lease_book& book, std::string_view where) : book_(book), whe
 }
 
 inline lease::~lease() {
-  if (!settled_) hand_back();
+  if (settled_) return;
+  book_.handed_back.fetch_add(1, std::memory_order_relaxed);
+  settle("-NAK");
 }
 
 inline void lease::settle(std::string_view how) noexcept {

@@ -43,7 +43,10 @@ class message {
   }
   std::string_view subject() const noexcept { return natsMsg_GetSubject(handle_.get()); }
   /// Empty if no answer is asked for.
-  std::string_view reply() const noexcept { return text(natsMsg_GetReply(handle_.get())); }
+  const char* reply() const noexcept {
+    const char* subject = natsMsg_GetReply(handle_.get());
+    return subject == nullptr ? "" : subject;
+  }
   /// Empty if there is no such field.
   std::string_view header(const char* name) const noexcept {
     const char* value = nullptr;

@@ -209,7 +209,7 @@ nats_pool_stats pool_core::stats() {
     s.retried = w.retried.load(std::memory_order_relaxed);
     s.undecodable = w.undecodable_found.load(std::memory_order_relaxed);
     s.abandoned = w.abandoned.load(std::memory_order_relaxed);
-    s.handed_back = w.handed_back.load(std::memory_order_relaxed);
+    s.handed_back = w.handed_back();
     s.workers = local.workers;
     s.busy = local.busy;
     s.taken = w.taken();

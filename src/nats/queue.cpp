@@ -57,7 +57,7 @@ struct nats_queue::inside {
     return m;
   }
 
-  void flag_paused(const char* paused) { js.store({.subject = called.paused_subject, .data = paused}); }
+  void flag_paused(const char* paused) { js.store({.subject = called.paused_subject.c_str(), .data = paused}); }
 
   const nats::names called;
   nats::client by;
@@ -123,13 +123,12 @@ bool nats_queue::retry(std::uint64_t sequence) {
   if (!m) return false;
   const nats_dead_letter letter = read_letter(*m);
   const json about = nats::read_header_value(header_of(*m, nats::dead_header));
-  nats::outgoing task{.subject = in.called.task_subject,
+  const std::string once = letter.id + "#again" + std::to_string(sequence);
+  const std::string client = about.value("client", "");
+  nats::outgoing task{.subject = in.called.task_subject.c_str(),
                       .data = m->data,
-                      .headers = {{nats::server_id_header, letter.id + "#again" + std::to_string(sequence)},
-                                  {nats::id_header, letter.id}}};
-  if (const std::string client = about.value("client", ""); !client.empty()) {
-    task.headers.emplace_back(nats::client_header, client);
-  }
+                      .headers = {{{nats::server_id_header, once.c_str()}, {nats::id_header, letter.id.c_str()}}}};
+  if (!client.empty()) task.headers[2] = {nats::client_header, client.c_str()};
   in.js.store(task);
   in.js.remove(in.called.dead, sequence);
   return true;

@@ -11,6 +11,7 @@
 #include <gofer/go.hpp>
 
 #include "nats/jetstream.hpp"
+#include "nats/letters.hpp"
 
 namespace gofer::inline v0::nats {
 namespace {
@@ -156,8 +157,9 @@ class submitter::batch {
   }
 
   void start(submission& s) noexcept {
-    outgoing what{.subject = by_.called_.task_subject, .data = s.task.payload, .headers = {{"Nats-Msg-Id", s.task.id}}};
-    if (!by_.client_name_.empty()) what.headers.emplace_back("Gofer-Client", by_.client_name_);
+    outgoing what{.subject = by_.called_.task_subject.c_str(), .data = s.task.payload, .headers = {}};
+    what.headers[0] = {server_id_header, s.task.id.c_str()};
+    if (!by_.client_name_.empty()) what.headers[1] = {client_header, by_.client_name_.c_str()};
     try {
       by_.by_.start(s, what, s.give_up);
       ++in_flight_;

@@ -75,6 +75,10 @@ taken_task::taken_task(lease_book& book, message&& m) : from(std::move(m)), held
   deliveries = p.deliveries;
   sequence = p.sequence;
   submitted = from_nanoseconds(p.time);
+}
+
+void taken_task::read_headers() {
+  if (!id.empty()) return;
   id = from.header(id_header);
   if (id.empty()) id = from.header(server_id_header);
   if (id.empty()) id = "sequence-" + std::to_string(sequence);  // stored by some other program
@@ -156,7 +160,8 @@ raw_result worker::run_here(const raw_task& task) {
                                    {"submitted", to_nanoseconds(now)},
                                    {"died", to_nanoseconds(now)},
                                    {"client", ""}};
-    store({.subject = called_.dead_subject, .data = task.payload, .headers = {{dead_header, header_value(letter)}}});
+    const std::string about = header_value(letter);
+    store({.subject = called_.dead_subject.c_str(), .data = task.payload, .headers = {{{dead_header, about.c_str()}}}});
   }
   result.ran = sched::now() - begun;
   return result;
@@ -190,23 +195,21 @@ std::size_t worker::enough() const noexcept {
 }
 
 void worker::take(std::vector<message>& came) {
-  for (message& m : came) {
-    auto task = std::make_unique<taken_task>(book_, std::move(m));
-    try {
-      pool_.submit(std::move(task));
-    } catch (const std::exception&) {  // there is no room, or we are ending: it is handed back
-      handed_back.fetch_add(1, std::memory_order_relaxed);
-    }
+  std::vector<task_ptr> tasks;
+  tasks.reserve(came.size());
+  for (message& m : came) tasks.push_back(std::make_unique<taken_task>(book_, std::move(m)));
+  try {
+    pool_.submit(std::move(tasks));
+  } catch (const std::exception&) {  // there is no room, or we are ending: what was not accepted is handed back
   }
 }
 
 void worker::run(task_ptr task, const std::stop_token& stop) {
-  if (stopping_.stop_requested()) {
-    handed_back.fetch_add(1, std::memory_order_relaxed);
-    return;
-  }
+  if (stopping_.stop_requested()) return;
   unsigned attempt = 1;
+  if (parts_.has_results || parts_.wants_task) task->read_headers();
   if (task->deliveries > 1) {
+    task->read_headers();
     attempt += attempts_before(*task);
     if (task->deliveries > options_.max_deliveries + attempt - 1) {
       return settle_later(std::move(task), [attempt](worker& self, taken_task& t) {
@@ -225,7 +228,7 @@ void worker::run(task_ptr task, const std::stop_token& stop) {
         task->from.data(), nats_task{.id = task->id, .attempt = attempt, .submitted = task->submitted, .stop = stop});
     completed.fetch_add(1, std::memory_order_relaxed);
     finished_.fetch_add(1, std::memory_order_relaxed);
-    if (attempt == 1 && (task->client.empty() || !parts_.has_results)) {
+    if (attempt == 1 && task->client.empty()) {
       task->held.done();
     } else {
       settle_later(std::move(task), [attempt, took = ran(), value = std::move(value)](worker& self, taken_task& t) {
@@ -239,10 +242,7 @@ void worker::run(task_ptr task, const std::stop_token& stop) {
     });
   } catch (...) {
     const std::string error = tasks::message_of(std::current_exception()).substr(0, longest_error);
-    if (stopping_.stop_requested()) {
-      handed_back.fetch_add(1, std::memory_order_relaxed);
-      task->held.hand_back();
-    } else {
+    if (!stopping_.stop_requested()) {  // else it is handed back
       finished_.fetch_add(1, std::memory_order_relaxed);
       settle_later(std::move(task),
                    [attempt, took = ran(), error](worker& self, taken_task& t) { self.fail(t, attempt, took, error); });
@@ -254,6 +254,7 @@ void worker::run(task_ptr task, const std::stop_token& stop) {
 
 /// What has to be stored first is stored in a fiber of its own, so that the worker goes on.
 void worker::settle_later(task_ptr task, std::function<void(worker&, taken_task&)> how) {
+  task->read_headers();
   settling_.add(1);
   go(go_options{.name = "nats settle"}, [this, task = std::move(task), how = std::move(how)]() mutable {
     try {
@@ -298,7 +299,7 @@ void worker::fail(taken_task& task, unsigned attempt, std::chrono::nanoseconds r
   }
   const std::string record = header_value(
       {{"attempts", attempt}, {"error", error}, {"failed", to_nanoseconds(std::chrono::system_clock::now())}});
-  store({.subject = called_.attempts_subject_of(task.id), .data = record});
+  store({.subject = called_.attempts_subject_of(task.id).c_str(), .data = record});
   retried.fetch_add(1, std::memory_order_relaxed);
   task.held.again_after(delay_before(attempt + 1));
 }
@@ -312,10 +313,11 @@ void worker::bury(taken_task& task, unsigned attempts, std::chrono::nanoseconds 
                                  {"died", to_nanoseconds(std::chrono::system_clock::now())},
                                  {"ran", ran.count()},
                                  {"client", task.client}};
-  store({.subject = called_.dead_subject,
+  const std::string once = task.id + "#dead" + std::to_string(task.sequence);
+  const std::string about = header_value(letter);
+  store({.subject = called_.dead_subject.c_str(),
          .data = task.from.data(),
-         .headers = {{server_id_header, task.id + "#dead" + std::to_string(task.sequence)},
-                     {dead_header, header_value(letter)}}});
+         .headers = {{{server_id_header, once.c_str()}, {dead_header, about.c_str()}}}});
   send_result(task, attempts, ran, nullptr, error);
   if (options_.max_attempts > 1) forget_attempts(task);
   task.held.done();
@@ -330,10 +332,11 @@ void worker::send_result(const taken_task& task, unsigned attempts, std::chrono:
                           {"waited", std::max<std::int64_t>(0, std::chrono::nanoseconds(waited).count())},
                           {"ran", ran.count()}};
   if (value == nullptr) about["error"] = error;
-  store({.subject = called_.result_subject_of(task.client),
+  const std::string once = task.id + '#' + std::to_string(task.sequence);
+  const std::string text = header_value(about);
+  store({.subject = called_.result_subject_of(task.client).c_str(),
          .data = value == nullptr ? std::string_view() : std::string_view(*value),
-         .headers = {{server_id_header, task.id + '#' + std::to_string(task.sequence)},
-                     {result_header, header_value(about)}}});
+         .headers = {{{server_id_header, once.c_str()}, {result_header, text.c_str()}}}});
 }
 
 void worker::store(const outgoing& what) {

@@ -20,6 +20,8 @@ namespace gofer::inline v0::nats {
 /// A task that a worker of this process has.
 struct taken_task {
   taken_task(lease_book& book, message&& m);
+  /// Fills in `id` and `client`, which takes as long as all the rest, and is done where they are needed.
+  void read_headers();
 
   message from;
   lease held;
@@ -52,13 +54,15 @@ class worker {
   /// Runs a task that was not stored, in the caller.
   raw_result run_here(const raw_task& task);
   std::size_t taken() const noexcept { return book_.size(); }
+  std::uint64_t handed_back() const noexcept { return book_.handed_back.load(std::memory_order_relaxed); }
   void pause(bool paused) noexcept { puller_->pause(paused); }
 
-  std::atomic<std::uint64_t> completed{0}, failed{0}, retried{0}, undecodable_found{0}, abandoned{0}, handed_back{0};
+  std::atomic<std::uint64_t> completed{0}, failed{0}, retried{0}, undecodable_found{0}, abandoned{0};
 
  private:
   void take(std::vector<message>& came);
   void run(task_ptr task, const std::stop_token& stop);
+  /// `how` settles it, in a fiber of its own.
   void settle_later(task_ptr task, std::function<void(worker&, taken_task&)> how);
   unsigned attempts_before(const taken_task& task);
   void forget_attempts(const taken_task& task) noexcept;

@@ -597,7 +597,7 @@ TEST_F(NatsPool, OutlivesItsServer) {
         gofer::sleep_for(1ms);
         ++runs;
       },
-      named({.min_workers = 4}));
+      named({.min_workers = 4, .lease = 1s}));
   pool.submit(std::views::iota(0, 200));
   server_.kill();
   gofer::wait_group submitting;

@@ -112,6 +112,17 @@ TEST(WorkerPoolResults, ComeInTheOrderOfSubmissionIfAsked) {
   EXPECT_EQ(expected, 200);
 }
 
+TEST(WorkerPoolBatches, OfWhatCanOnlyBeMovedAreGivenAway) {
+  gofer::worker_pool<std::unique_ptr<int>, int> pool([](std::unique_ptr<int> p) { return *p; }, {.ordered = true});
+  std::vector<std::unique_ptr<int>> all;
+  for (int i = 0; i < 50; ++i) all.push_back(std::make_unique<int>(i));
+  EXPECT_EQ(pool.submit(std::move(all)), 50U);
+  pool.drain();
+  int expected = 0;
+  for (auto& r : pool.results()) EXPECT_EQ(r.value(), expected++);
+  EXPECT_EQ(expected, 50);
+}
+
 TEST(WorkerPoolBatches, AreSubmittedInOrder) {
   gofer::worker_pool<std::string, std::string> pool([](std::string s) { return s + "!"; },
                                                     {.min_workers = 3, .queue_capacity = 10, .ordered = true});

@@ -39,6 +39,7 @@ struct raw_task {
 struct pool_parts {
   /// Runs a task and returns its result's bytes; throws `undecodable`, and what the task throws. Empty: submits only.
   std::function<std::string(std::string_view payload, const nats_task& task)> run;
+  bool wants_task = false;  // and so its id
   bool has_results = false;
   /// Takes a result. May block until a stop is requested; false then.
   std::function<bool(raw_result&& result, const std::stop_token& stop)> take_result = {};
