@@ -26,14 +26,18 @@ namespace gofer::inline v0 {
 /// type. Specialize it for another form. `decode` throws what it likes for bytes that are not one.
 template <class T>
 struct nats_codec {
+  /// Bytes for a value.
   static std::string encode(const T& value) { return nlohmann::json(value).dump(); }
+  /// The value of such bytes.
   static T decode(std::string_view bytes) { return nlohmann::json::parse(bytes).template get<T>(); }
 };
 
 /// Bytes travel as they are.
 template <>
 struct nats_codec<std::string> {
+  /// Bytes for a value.
   static std::string encode(std::string value) { return value; }
+  /// The value of such bytes.
   static std::string decode(std::string_view bytes) { return std::string(bytes); }
 };
 

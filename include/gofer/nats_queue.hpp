@@ -14,16 +14,17 @@ namespace gofer::inline v0 {
 
 /// One of the streams that keep a pool.
 struct nats_stream_status {
-  std::string name;
-  std::uint64_t messages = 0, bytes = 0;
-  std::size_t replicas = 1;
-  std::size_t current = 1;  // replicas that have all of it, the leader included
-  std::string leader = {};  // empty: a server alone, or a cluster that is electing one
+  std::string name;            // at the servers
+  std::uint64_t messages = 0;  // that it holds
+  std::uint64_t bytes = 0;     // of these
+  std::size_t replicas = 1;    // that there are to be
+  std::size_t current = 1;     // replicas that have all of it, the leader included
+  std::string leader = {};     // empty: a server alone, or a cluster that is electing one
 };
 
 /// One look at a pool from outside: stored = queued + running + finished.
 struct nats_queue_status {
-  std::string pool;
+  std::string pool;            // its name
   std::uint64_t stored = 0;    // tasks ever stored
   std::uint64_t queued = 0;    // not given to anybody yet
   std::uint64_t running = 0;   // taken and not finished, or waiting for their next attempt
@@ -32,19 +33,20 @@ struct nats_queue_status {
   std::uint64_t results = 0;   // not fetched yet
   std::uint64_t retried = 0;   // of those that run, given out more than once
   std::uint64_t asking = 0;    // questions for tasks that wait for some: workers that are idle have one or two
-  bool paused = false;
-  std::vector<nats_stream_status> streams = {};
+  bool paused = false;         // workers take no tasks
+  std::vector<nats_stream_status> streams = {};  // in which all this is kept
 };
 
 /// A task that will not be tried again.
 struct nats_dead_letter {
-  std::uint64_t sequence = 0;  // by which it is named
-  std::string id;              // the task's
-  std::string error;
-  unsigned attempts = 0;    // that threw
-  unsigned deliveries = 0;  // to workers
-  std::chrono::system_clock::time_point submitted, died;
-  std::string payload;
+  std::uint64_t sequence = 0;                       // by which it is named
+  std::string id;                                   // the task's
+  std::string error;                                // what the last attempt threw, or what else was wrong
+  unsigned attempts = 0;                            // that threw
+  unsigned deliveries = 0;                          // to workers
+  std::chrono::system_clock::time_point submitted;  // by the servers' clock
+  std::chrono::system_clock::time_point died;       // likewise
+  std::string payload;                              // the task's bytes
 };
 
 /// What operators do with the queue of a nats_pool. Usable from fibers and threads; every call blocks for the servers'
@@ -57,6 +59,7 @@ class nats_queue {
   nats_queue(nats_queue&&) noexcept;
   nats_queue& operator=(nats_queue&&) noexcept;
 
+  /// One look at all of it.
   nats_queue_status status();
 
   /// Dead letters from that sequence on, oldest first.

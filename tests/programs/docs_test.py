@@ -2,7 +2,8 @@
 """Compiles and runs every program that README and the documents show: docs_test.py SOURCE BUILD.
 
 A block of C++ is a whole program, with a main or with tests of GoogleTest; "<!-- fails: TEXT -->" above it says that it fails and
-prints that. One that serves goes on while those after it in the same document run; port 8080 is replaced by a free one.
+prints that. One that serves goes on while those after it in the same document run; port 8080 is replaced by a free one, and
+4222, where nats-server would listen, by that of one which is started for the document.
 """
 
 import os
@@ -20,7 +21,7 @@ BLOCK = re.compile(r"(?:<!-- fails: (.*?) -->\n)?```cpp\n(.*?)```", re.S)
 def flags():
     """What pkg-config says to who has installed this, of the build as it lies here."""
     return subprocess.run(["pkg-config", f"--define-variable=includedir={SOURCE / 'include'}", f"--define-variable=libdir={BUILD}",
-                           "--cflags", "--libs", "gofer-testing", "gofer-http"], check=True, capture_output=True, text=True,
+                           "--cflags", "--libs", "gofer-testing", "gofer-http", "gofer-nats"], check=True, capture_output=True, text=True,
                           env=dict(os.environ, PKG_CONFIG_PATH=str(BUILD))).stdout.split()
 
 
@@ -35,6 +36,12 @@ def compile_program(text, folder, name):
     return folder / name
 
 
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
 def wait_for(port):
     while True:
         try:
@@ -46,14 +53,17 @@ def wait_for(port):
 def main():
     programs = 0
     for document in [SOURCE / "README.md", *sorted((SOURCE / "docs").rglob("*.md"))]:
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
+        port, nats_port = free_port(), free_port()
         serving = []
         with tempfile.TemporaryDirectory() as folder:
             for i, (fails, text) in enumerate(BLOCK.findall(document.read_text(encoding="utf-8"))):
                 name = f"{document.stem}_{i}"
-                program = compile_program(text.replace(":8080", f":{port}"), pathlib.Path(folder), name)
+                if ":4222" in text:
+                    serving.append(subprocess.Popen(["nats-server", "-a", "127.0.0.1", "-p", str(nats_port), "-js", "-sd", folder,
+                                                     "-l", f"{folder}/nats.log"]))
+                    wait_for(nats_port)
+                text = text.replace(":8080", f":{port}").replace(":4222", f":{nats_port}")
+                program = compile_program(text, pathlib.Path(folder), name)
                 programs += 1
                 if ".serve()" in text:
                     serving.append(subprocess.Popen([program], stderr=subprocess.DEVNULL))
