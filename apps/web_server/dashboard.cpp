@@ -82,8 +82,8 @@ class memory_file {
 }  // namespace
 
 dashboard::dashboard(gofer::http::server& server, const resource_service& service, const measurements& measured,
-                     bool may_play)
-    : server_(server), load_(may_play), recorder_(server, service, measured, load_) {}
+                     const watched_pool& distributed, bool may_play)
+    : server_(server), load_(may_play), recorder_(server, service, measured, distributed, load_) {}
 
 void dashboard::add_to_server(const access& a) {
   for (const asset& each : assets()) {

@@ -14,7 +14,8 @@ namespace web {
 class dashboard {
  public:
   /// All outlive it. `may_play`: the server can be asked over plain HTTP.
-  dashboard(gofer::http::server& server, const resource_service& service, const measurements& measured, bool may_play);
+  dashboard(gofer::http::server& server, const resource_service& service, const measurements& measured,
+            const watched_pool& distributed, bool may_play);
 
   /// For whom `a` admits. Before the server starts.
   void add_to_server(const access& a);

@@ -22,6 +22,7 @@
 #include "metrics.hpp"
 #include "progress_bar.hpp"
 #include "resource_service.hpp"
+#include "watched_pool.hpp"
 
 namespace {
 
@@ -40,6 +41,8 @@ struct options {
   gofer::http::tls_files tls;
   web::measurement_options measured;  // instead of serving, if there is a URL
   double duration = 10;
+  std::string watched_pool;
+  std::string nats_servers = "nats://127.0.0.1:4222";
 };
 
 /// Returns the exit code if the program is to end, as after --help.
@@ -84,6 +87,12 @@ std::optional<int> parse(int argc, char** argv, options& o) {
          "--debug-token", o.debug_token,
          "Lets other machines see /metrics and /debug/, with \"Authorization: Bearer TOKEN\", or it as the password")
       ->envname("GOFER_WEB_DEBUG_TOKEN");
+  auto* watched = app.add_option("--watch-pool", o.watched_pool,
+                                 "Show the distributed pool of this name (a gofer::nats_pool) on the dashboard, too");
+  app.add_option("--nats", o.nats_servers, "The servers that keep it")
+      ->envname("NATS_URL")
+      ->capture_default_str()
+      ->needs(watched);
   const auto* load =
       app.add_option("--load", o.measured.url,
                      "Instead of serving asks http://... or https://... again and again, and tells how long that took");
@@ -158,8 +167,9 @@ int serve(const options& o) {
   server.use(measured.measure());
   if (o.log) server.use(gofer::http::access_log());
   const web::access operators(o.debug_token);
-  web::add_metrics(server, operators, service, measured);
-  web::dashboard dashboard(server, service, measured, !o.server.tls);
+  const web::watched_pool distributed(o.watched_pool, o.nats_servers);
+  web::add_metrics(server, operators, service, measured, distributed);
+  web::dashboard dashboard(server, service, measured, distributed, !o.server.tls);
   dashboard.add_to_server(operators);
   server.start();
   dashboard.start();

@@ -97,6 +97,15 @@ ClientMetric latencies(const std::string& route, const measurements::answers& se
   return m;
 }
 
+void add_distributed_pool(families& out, const watched_pool::look& s) {
+  out.gauge("distributed_pool_up", "Whether the servers that keep it answer", s.error.empty() ? 1 : 0);
+  out.gauge("distributed_pool_queued", "Tasks that nobody has taken", s.queued);
+  out.gauge("distributed_pool_running", "Tasks that are taken, or wait for their next attempt", s.running);
+  out.gauge("distributed_pool_dead", "Dead letters", s.dead);
+  out.counter("distributed_pool_stored_total", "Tasks stored", s.stored);
+  out.counter("distributed_pool_finished_total", "Tasks finished", s.finished);
+}
+
 void add_answers(families& out, const measurements::by_route& all) {
   MetricFamily answers{"http_answers_total", "Answers by route and the class of their status", MetricType::Counter, {}};
   MetricFamily seconds{"http_answer_seconds", "How long it took to answer", MetricType::Histogram, {}};
@@ -114,12 +123,13 @@ void add_answers(families& out, const measurements::by_route& all) {
 }  // namespace
 
 void add_metrics(gofer::http::server& server, const access& operators, const resource_service& service,
-                 const measurements& measured) {
+                 const measurements& measured, const watched_pool& distributed) {
   server.handle("GET /metrics", operators.only([&](auto&, auto& r) {
     families out;
     add_answers(out, measured.all());
     add_server(out, server.stats());
     add_pool(out, service.pool_stats());
+    if (const auto pool = distributed.now()) add_distributed_pool(out, *pool);
     add_runtime(out);
     r.header("Content-Type", "text/plain; version=0.0.4; charset=utf-8").write(out.text());
   }));

@@ -53,8 +53,8 @@ json to_json(const load_player::state& s) {
 }  // namespace
 
 recorder::recorder(const gofer::http::server& server, const resource_service& service, const measurements& measured,
-                   const load_player& load)
-    : server_(server), service_(service), measured_(measured), load_(load) {}
+                   const watched_pool& distributed, const load_player& load)
+    : server_(server), service_(service), measured_(measured), distributed_(distributed), load_(load) {}
 
 recorder::~recorder() { recording_.wait(); }
 
@@ -84,6 +84,15 @@ json recorder::look() {
              {"server", {{"connections", server_.stats().connections}}},
              {"routes", routes(all)},
              {"load", to_json(load_.now())}};
+  if (const auto pool = distributed_.now()) {
+    event["distributed"] = {{"name", pool->name}, {"paused", pool->paused}, {"error", pool->error}};
+    if (pool->error.empty()) {
+      event["sample"].update({{"far_queued", pool->queued},
+                              {"far_running", pool->running},
+                              {"far_dead", pool->dead},
+                              {"far_rate", pool->finished_by_second}});
+    }
+  }
   looked_ = now;
   return event;
 }

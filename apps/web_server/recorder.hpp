@@ -14,6 +14,7 @@
 #include "load_player.hpp"
 #include "measurements.hpp"
 #include "resource_service.hpp"
+#include "watched_pool.hpp"
 
 namespace web {
 
@@ -22,7 +23,7 @@ class recorder {
  public:
   /// All outlive it.
   recorder(const gofer::http::server& server, const resource_service& service, const measurements& measured,
-           const load_player& load);
+           const watched_pool& distributed, const load_player& load);
   recorder(const recorder&) = delete;
   recorder& operator=(const recorder&) = delete;
   ~recorder();
@@ -46,6 +47,7 @@ class recorder {
   const gofer::http::server& server_;
   const resource_service& service_;
   const measurements& measured_;
+  const watched_pool& distributed_;
   const load_player& load_;
   gofer::wait_group recording_;
 

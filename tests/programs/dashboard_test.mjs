@@ -2,7 +2,10 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 
 const [program, chromium] = process.argv.slice(-2);
@@ -111,6 +114,32 @@ test("the pool is seen to grow and shrink", () => withDashboard(async (page) => 
   await shows(page, "[data-chart=pool] li:first-child b", "^2$");
 }, { options: ["--workers", "2", "--max-workers", "20", "--queue", "1000"] }));
 
+test("a distributed pool is shown beside the local one, where one is watched", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "gofer-dashboard-"));
+  const port = 20000 + process.pid % 20000;
+  const nats = spawn("nats-server", ["-a", "127.0.0.1", "-p", String(port), "-js", "-sd", folder], { stdio: "ignore" });
+  try {
+    await withDashboard(async (page) => {
+      await shows(page, "#distributed-title", "^Distributed pool images: no answer$");
+      const submitter = spawn(join(dirname(program), "../../examples/distributed_pool"),
+        ["--role", "submit", "--tasks", "7", "--server", `nats://127.0.0.1:${port}`], { stdio: "ignore" });
+      try {
+        await shows(page, "#distributed-title", "^Distributed pool images$");
+        await shows(page, "[data-chart=distributed] li:nth-child(3) b", "^7$");
+        assert.ok(await page.locator("[data-chart=distributed]").isVisible());
+      } finally {
+        submitter.kill();
+      }
+    }, { options: ["--watch-pool", "images", "--nats", `nats://127.0.0.1:${port}`] });
+    await withDashboard(async (page) => {
+      assert.ok(await page.locator("[data-chart=distributed]").isHidden());
+    });
+  } finally {
+    nats.kill();
+    rmSync(folder, { recursive: true });
+  }
+});
+
 test("fibers can be searched, and their rows stay where they are", () => withDashboard(async (page) => {
   await page.locator("#fibers tbody tr td:text-is('http accept')").waitFor();
   const row = await page.locator("#fibers tr[data-key]").first().elementHandle();
@@ -164,7 +193,7 @@ test("it fits a phone, light and dark", async () => {
     await withDashboard(async (page) => {
       await page.waitForFunction(() => samples.length > 1);
       assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "scrolls sideways");
-      for (const chart of await page.locator("[data-chart] canvas").all()) {
+      for (const chart of await page.locator("[data-chart]:not([hidden]) canvas").all()) {
         const box = await chart.boundingBox();
         assert.ok(box.width > 200 && box.x >= 0 && box.x + box.width <= 390, JSON.stringify(box));
       }

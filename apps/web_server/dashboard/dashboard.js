@@ -38,6 +38,12 @@ const charts = {
     { field: "busy", label: "busy", color: "--three" },
     { field: "queued", label: "queued →", color: "--two", fill: true, scale: "right" },
   ],
+  distributed: [
+    { field: "far_rate", label: "finished a second", color: "--one" },
+    { field: "far_running", label: "running", color: "--three" },
+    { field: "far_queued", label: "queued →", color: "--two", fill: true, scale: "right" },
+    { field: "far_dead", label: "dead →", color: "--quiet", scale: "right" },
+  ],
   fibers: [
     { field: "parked", label: "waiting", color: "--one", fill: true },
     { field: "runnable", label: "ready", color: "--two" },
@@ -61,6 +67,7 @@ function alone(plot, series) {
 
 class Chart {
   constructor(figure) {
+    this.figure = figure;
     this.name = figure.dataset.chart;
     this.series = charts[this.name];
     this.place = figure.querySelector("div");
@@ -107,7 +114,7 @@ class Chart {
   }
 
   data() {
-    return [samples.map((s) => s.time / 1000)].concat(this.series.map((s) => samples.map((each) => each[s.field])));
+    return [samples.map((s) => s.time / 1000)].concat(this.series.map((s) => samples.map((each) => each[s.field] ?? null)));
   }
 
   update() {
@@ -204,6 +211,17 @@ async function command(method, query) {
   }
 }
 
+/** The pool of several machines, where one is watched. */
+function showDistributed(pool) {
+  const chart = drawn.find((c) => c.name === "distributed");
+  if (!pool) return;
+  put(byId("distributed-title"), "Distributed pool " + pool.name + (pool.error ? ": no answer" : pool.paused ? ": paused" : ""));
+  byId("distributed-title").title = pool.error;
+  if (!chart.figure.hidden) return;
+  chart.figure.hidden = false;
+  chart.resize();
+}
+
 // ---- Live
 
 let paused = false;
@@ -219,6 +237,7 @@ function show() {
   put(byId("average"), duration(stats.average_latency_ms));
   put(byId("connections"), counted(server.connections));
   showRoutes(latest.routes);
+  showDistributed(latest.distributed);
   drawn.forEach((c) => c.update());
   if (!document.hidden) showFibers();
 }
