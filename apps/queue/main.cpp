@@ -39,10 +39,7 @@ struct options {
 
 using command = std::function<int(gofer::nats_queue&)>;
 
-void print(const json& value) {
-  const std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
-  std::printf("%s\n", text.c_str());
-}
+void print(const json& value) { fmt::print("{}\n", value.dump(-1, ' ', false, json::error_handler_t::replace)); }
 
 int show_status(gofer::nats_queue& q, const options& o) {
   const auto signals = gofer::notify_signals({SIGINT, SIGTERM});
@@ -60,8 +57,8 @@ int show_status(gofer::nats_queue& q, const options& o) {
     if (o.as_json) {
       print(queue::to_json(now, r));
     } else {
-      if (in_place) std::printf("\033[H\033[J");
-      std::printf("%s", queue::table(now, r).c_str());
+      if (in_place) fmt::print("\033[H\033[J");
+      fmt::print("{}", queue::table(now, r));
     }
     std::fflush(stdout);
     before = now;
@@ -78,9 +75,9 @@ int list_dead(gofer::nats_queue& q, const options& o) {
     print(all);
     return 0;
   }
-  std::printf("%s", queue::table(letters).c_str());
+  fmt::print("{}", queue::table(letters));
   if (letters.size() == o.limit) {
-    std::printf("There may be more: --from %llu\n", static_cast<unsigned long long>(letters.back().sequence + 1));
+    fmt::print("There may be more: --from {}\n", letters.back().sequence + 1);
   }
   return 0;
 }
@@ -90,12 +87,12 @@ int show_dead(gofer::nats_queue& q, const options& o) {
   for (const std::uint64_t number : o.numbers) {
     const auto letter = q.dead_letter(number);
     if (!letter) {
-      std::fprintf(stderr, "gofer-queue: there is no dead letter %llu\n", static_cast<unsigned long long>(number));
+      fmt::print(stderr, "gofer-queue: there is no dead letter {}\n", number);
       code = 1;
     } else if (o.as_json) {
       print(queue::to_json(*letter));
     } else {
-      std::printf("%s", queue::text(*letter).c_str());
+      fmt::print("{}", queue::text(*letter));
     }
   }
   return code;
@@ -110,7 +107,7 @@ int treat(gofer::nats_queue& q, const options& o, const char* done, bool (gofer:
       ++count;
       return;
     }
-    std::fprintf(stderr, "gofer-queue: there is no dead letter %llu\n", static_cast<unsigned long long>(number));
+    fmt::print(stderr, "gofer-queue: there is no dead letter {}\n", number);
     code = 1;
   };
   if (o.all) {
@@ -126,7 +123,7 @@ int treat(gofer::nats_queue& q, const options& o, const char* done, bool (gofer:
   if (o.as_json) {
     print({{done, count}});
   } else {
-    std::printf("%llu %s\n", static_cast<unsigned long long>(count), done);
+    fmt::print("{} {}\n", count, done);
   }
   return code;
 }
@@ -136,8 +133,8 @@ int flag(gofer::nats_queue& q, const options& o, bool paused) {
   if (o.as_json) {
     print({{"paused", paused}});
   } else {
-    std::printf("%s\n", paused ? "Paused: workers finish what they have taken, and take no more until `resume`."
-                               : "Resumed: workers take tasks again.");
+    fmt::print("{}\n", paused ? "Paused: workers finish what they have taken, and take no more until `resume`."
+                              : "Resumed: workers take tasks again.");
   }
   return 0;
 }

@@ -206,7 +206,7 @@ class fiber_local {
   T* operator->() const { return &**this; }
 
  private:
-  sched::fiber_local_key key_{.make = []() -> void* { return new T(); },
+  sched::fiber_local_key key_{.make = []() -> void* { return static_cast<void*>(new T()); },
                               .destroy = [](void* value) noexcept { delete static_cast<T*>(value); }};
 };
 

@@ -204,8 +204,9 @@ void client::take_answers(std::vector<message>& answers) noexcept {
 call* client::end_of(std::string_view token) noexcept {
   std::uint32_t number = 0;
   std::uint32_t generation = 0;
-  const char* const end = token.data() + token.size();
-  const auto first = std::from_chars(token.data(), end, number, 16);
+  const char* const begin = token.data();
+  const char* const end = begin + token.size();
+  const auto first = std::from_chars(begin, end, number, 16);
   if (first.ec != std::errc() || first.ptr == end) return nullptr;
   std::from_chars(first.ptr + 1, end, generation, 16);
   const std::scoped_lock hold(calls_lock_);

@@ -24,7 +24,7 @@ constexpr std::size_t window = 1024;
 constexpr auto first_pause = 5ms;
 constexpr auto longest_pause = 100ms;
 /// Of a message, for what a dead letter has to say beside its task.
-constexpr std::size_t for_headers = 16 * 1024;
+constexpr std::size_t for_headers = 16'384;
 /// What stop() leaves to the servers to say that they have stored what is on its way.
 constexpr auto last_moment = 1s;
 

@@ -135,7 +135,9 @@ test("a distributed pool is shown beside the local one, where one is watched", a
       assert.ok(await page.locator("[data-chart=distributed]").isHidden());
     });
   } finally {
+    const gone = new Promise((resolve) => nats.on("exit", resolve));
     nats.kill();
+    await gone;
     rmSync(folder, { recursive: true });
   }
 });
