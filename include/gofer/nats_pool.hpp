@@ -100,6 +100,11 @@ class nats_pool {
   explicit nats_pool(F process, nats_pool_options options = {})
       : nats_pool(runner(std::move(process)), std::move(options), std::is_invocable_v<F&, Task, const nats_task&>) {}
 
+  nats_pool(const nats_pool&) = delete;
+  nats_pool& operator=(const nats_pool&) = delete;
+  /// stop()
+  ~nats_pool() = default;
+
   /// Returns the task's id when the servers have stored it. When the queue is full does what the options say. Throws
   /// pool_stopped, queue_full (overflow::reject), std::invalid_argument for an id that cannot be, and nats_error: then
   /// the task may be stored or not, and submitting it again under the same id is safe.
@@ -176,7 +181,7 @@ class nats_pool {
 
   nats_pool(run work, nats_pool_options options, bool wants_task)
       : results_(options.result_capacity),
-        core_(std::make_shared<nats::pool_core>(std::move(options), parts(std::move(work), wants_task))) {}
+        core_(std::make_unique<nats::pool_core>(std::move(options), parts(std::move(work), wants_task))) {}
 
   template <class F>
   static run runner(F process) {
@@ -229,7 +234,7 @@ class nats_pool {
   }
 
   results_of results_;
-  std::shared_ptr<nats::pool_core> core_;
+  const std::unique_ptr<nats::pool_core> core_;
 };
 
 }  // namespace gofer::inline v0

@@ -221,7 +221,7 @@ call* client::end_of(std::string_view token) noexcept {
 
 void client::look_after_calls() noexcept {
   fail_calls(sched::now());
-  const bool connected = natsConnection_Status(connection_) == NATS_CONN_STATUS_CONNECTED;
+  const bool connected = is_connected();
   const std::scoped_lock hold(calls_lock_);
   const sched::time_point now = sched::now();
   if (seen_connections_ != connections()) {  // answers may have been lost with the connection before
@@ -283,7 +283,8 @@ void subscription::take_what_came() noexcept {
 }
 
 void subscription::drain() noexcept {
-  constexpr int at_most = 5000;  // milliseconds
+  constexpr int at_most = 5000;        // milliseconds
+  if (!owner_.is_connected()) return;  // nothing is on its way
   blocking([&] {
     if (natsSubscription_DrainTimeout(handle_.get(), at_most) == NATS_OK) {
       natsSubscription_WaitForDrainCompletion(handle_.get(), at_most);

@@ -104,6 +104,7 @@ class client {
 
   const nats_options& options() const noexcept { return options_; }
 
+  bool is_connected() const noexcept { return natsConnection_Status(connection_) == NATS_CONN_STATUS_CONNECTED; }
   /// How many bytes a message may have, its headers included.
   std::size_t largest_message() const noexcept;
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <gofer/detail/nats/pool_core.hpp>
 
@@ -27,13 +27,8 @@ inline std::chrono::system_clock::time_point from_nanoseconds(std::int64_t since
 }
 
 /// On one line, in characters that a header may hold, whatever strings it has.
-inline std::string header_value(const nlohmann::json& value) {
-  return value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-}
-
-inline nlohmann::json read_header_value(std::string_view text) {
-  nlohmann::json value = nlohmann::json::parse(text, nullptr, false);
-  return value.is_object() ? value : nlohmann::json::object();
-}
+std::string header_value(const nlohmann::json& value);
+/// An empty object if it is not one.
+nlohmann::json read_header_value(std::string_view text);
 
 }  // namespace gofer::inline v0::nats

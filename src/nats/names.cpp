@@ -11,7 +11,7 @@ namespace {
 bool is_plain(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_'; }
 
 std::string checked(const std::string& pool) {
-  if (pool.empty() || pool.size() > 64 || !std::ranges::all_of(pool, is_plain)) {
+  if (!can_be_name(pool)) {
     throw std::invalid_argument("nats_pool: the name \"" + pool + "\" is not of 1 to 64 letters, digits, '-' and '_'");
   }
   return pool;
@@ -47,8 +47,16 @@ std::string names::attempts_subject_of(std::string_view id) const {
   return subject;
 }
 
+bool can_be_name(std::string_view text) {
+  return !text.empty() && text.size() <= 64 && std::ranges::all_of(text, is_plain);
+}
+
+bool can_be_id(std::string_view text) {
+  return !text.empty() && text.size() <= 128 && std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f; });
+}
+
 void check_id(const std::string& id) {
-  if (id.size() <= 128 && std::ranges::all_of(id, [](char c) { return c > ' ' && c < 0x7f; })) return;
+  if (id.empty() || can_be_id(id)) return;
   throw std::invalid_argument("nats_pool: the task id \"" + id.substr(0, 128) +
                               "\" is not of 1 to 128 printable ASCII characters without spaces");
 }

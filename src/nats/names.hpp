@@ -23,7 +23,10 @@ struct names {
   static constexpr const char* workers = "workers";  // the consumer that all workers share
 };
 
-/// Throws std::invalid_argument if it cannot be a task's id.
+/// What pools and clients may be called.
+bool can_be_name(std::string_view text);
+bool can_be_id(std::string_view text);
+/// Throws std::invalid_argument if it cannot be a task's id and is not empty.
 void check_id(const std::string& id);
 
 /// 16 characters that nobody else has.

@@ -40,7 +40,9 @@ void check_options(const nats_pool_options& o, bool works) {
     refuse("what others have submitted is not this pool's to discard: when_full");
   if (o.when_full == overflow::caller_runs && !works)
     refuse("when_full is caller_runs, but there is nothing to run tasks with");
-  if (!o.client.empty()) static_cast<void>(names(o.client));
+  if (!o.client.empty() && !can_be_name(o.client)) {
+    refuse("the client's name \"" + o.client + "\" is not of 1 to 64 letters, digits, '-' and '_'");
+  }
 }
 
 std::function<bool(raw_task&)> once(raw_task task) {
@@ -120,7 +122,7 @@ pool_core::pool_core(nats_pool_options options, pool_parts parts) {
   std::string client_name;
   if (in.parts.has_results) {
     client_name = in.options.client.empty() ? unique_name() : in.options.client;
-    in.js.ensure_consumer(in.called.results, results::consumer(in.called, in.options, client_name), true);
+    results::ensure_consumer(in.js, in.called, in.options, client_name);
     in.results_.emplace(in.by, in.called, in.options, in.parts, client_name);
     hooks.before = [&in](const std::string& id) { in.results_->expect(id); };
     hooks.not_stored = [&in](const std::string& id) { in.results_->do_not_expect(id); };

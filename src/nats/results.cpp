@@ -1,6 +1,7 @@
 #include "nats/results.hpp"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include <gofer/go.hpp>
@@ -19,10 +20,16 @@ constexpr auto patience = 2s;
 
 }  // namespace
 
-nlohmann::json results::consumer(const names& called, const nats_pool_options& options, const std::string& of) {
-  return {{"durable_name", of},        {"filter_subject", called.result_subject_of(of)},
-          {"ack_policy", "explicit"},  {"ack_wait", options.lease.count()},
-          {"max_ack_pending", 10'000}, {"inactive_threshold", options.result_ttl.count()}};
+void results::ensure_consumer(jetstream& js, const names& called, const nats_pool_options& options,
+                              const std::string& of) {
+  js.ensure_consumer(called.results,
+                     {{"durable_name", of},
+                      {"filter_subject", called.result_subject_of(of)},
+                      {"ack_policy", "explicit"},
+                      {"ack_wait", options.lease.count()},
+                      {"max_ack_pending", 10'000},
+                      {"inactive_threshold", options.result_ttl.count()}},
+                     true);
 }
 
 results::results(client& by, const names& called, const nats_pool_options& options, const pool_parts& parts,
@@ -37,17 +44,16 @@ results::results(client& by, const names& called, const nats_pool_options& optio
       book_(by),
       arrived_(fetched_ahead * 2) {
   puller_ = std::make_unique<puller>(
-      by,
-      puller::what{.stream = called.results,
-                   .consumer = of_,
-                   .room = [] { return fetched_ahead; },
-                   .enough = [] { return fetched_ahead / 2; },
-                   .held = [this] { return book_.size(); },
-                   .take =
-                       [this](std::vector<message>& came) {
-                         for (message& m : came) arrived_.try_send(std::make_shared<arrival>(book_, std::move(m)));
-                       },
-                   .repair = [this] { js_.ensure_consumer(called_.results, consumer(called_, options_, of_), true); }});
+      by, puller::what{.stream = called.results,
+                       .consumer = of_,
+                       .room = [] { return fetched_ahead; },
+                       .enough = [] { return fetched_ahead / 2; },
+                       .held = [this] { return book_.size(); },
+                       .take =
+                           [this](std::vector<message>& came) {
+                             for (message& m : came) arrived_.try_send(std::make_shared<arrival>(book_, std::move(m)));
+                           },
+                       .repair = [this] { ensure_consumer(js_, called_, options_, of_); }});
   puller_->start();
   running_.add(1);
   go(go_options{.name = "nats results"}, [this] {

@@ -33,8 +33,9 @@ class results {
   void finish() noexcept { finishing_.store(true, std::memory_order_release); }
   void stop() noexcept;
 
-  /// The consumer of the results of one client.
-  static nlohmann::json consumer(const names& called, const nats_pool_options& options, const std::string& of);
+  /// Makes the consumer of the results of one client.
+  static void ensure_consumer(jetstream& js, const names& called, const nats_pool_options& options,
+                              const std::string& of);
 
  private:
   struct arrival {

@@ -67,6 +67,7 @@ class submitter::batch {
       wait_for_answers();
       take_answers();
     }
+    drop_the_rest();
     if (thrown_ != nullptr) std::rethrow_exception(thrown_);
     if (!error_.empty()) throw nats_error("nats_pool \"" + by_.called_.pool + "\": submit: " + error_ + so_far());
     if (stopped_ && is_cut_short()) {
@@ -91,7 +92,7 @@ class submitter::batch {
 
   bool is_cut_short() {
     raw_task left;
-    return !again_.empty() || (!exhausted_ && next_(left));
+    return dropped_ || (!exhausted_ && next_(left));
   }
 
   std::string so_far() const {
@@ -218,10 +219,7 @@ class submitter::batch {
     } else if (count != 0) {
       pause_ = first_pause;
     }
-    if (failed()) {
-      for (submission* s : again_) drop(*s);
-      again_.clear();
-    }
+    if (failed()) drop_the_rest();
   }
 
   void accept(submission& s) {
@@ -255,6 +253,13 @@ class submitter::batch {
     drop(s);
   }
 
+  /// Those that found no room and will not be tried again.
+  void drop_the_rest() {
+    dropped_ = dropped_ || !again_.empty();
+    for (submission* s : again_) drop(*s);
+    again_.clear();
+  }
+
   void drop(submission& s) {
     if (by_.hooks_.not_stored) by_.hooks_.not_stored(s.task.id);
     idle_.push_back(&s);
@@ -274,6 +279,7 @@ class submitter::batch {
   std::size_t in_flight_ = 0;
   bool exhausted_ = false;
   bool stopped_ = false;
+  bool dropped_ = false;
   std::string error_;
   std::exception_ptr thrown_;
   report report_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <nlohmann/json.hpp>
 #include <random>
 
 #include <gofer/go.hpp>
@@ -81,8 +82,9 @@ void taken_task::read_headers() {
   if (!id.empty()) return;
   id = from.header(id_header);
   if (id.empty()) id = from.header(server_id_header);
-  if (id.empty()) id = "sequence-" + std::to_string(sequence);  // stored by some other program
+  if (!can_be_id(id)) id = "sequence-" + std::to_string(sequence);  // stored by some other program
   client = from.header(client_header);
+  if (!can_be_name(client)) client.clear();
 }
 
 worker::worker(client& by, const names& called, const nats_pool_options& options, const pool_parts& parts,
@@ -133,8 +135,8 @@ bool worker::drain(const sched::wait_limit& limit) noexcept {
 
 void worker::stop() noexcept {
   ending_.request_stop();
+  puller_->stop();  // first, so that what is handed back does not come again
   stopping_.request_stop();
-  puller_->stop();
   pool_.stop();
   settling_.wait();
   running_.wait();
@@ -210,8 +212,10 @@ void worker::run(task_ptr task, const std::stop_token& stop) {
   if (parts_.has_results || parts_.wants_task) task->read_headers();
   if (task->deliveries > 1) {
     task->read_headers();
-    attempt += attempts_before(*task);
-    if (task->deliveries > options_.max_deliveries + attempt - 1) {
+    const history before =
+        task->deliveries > options_.max_deliveries || options_.max_attempts > 1 ? history_of(*task) : history{};
+    attempt += before.attempts;
+    if (task->deliveries - 1 >= options_.max_deliveries + before.attempts + before.handed_back) {
       return settle_later(std::move(task), [attempt](worker& self, taken_task& t) {
         self.abandoned.fetch_add(1, std::memory_order_relaxed);
         self.bury(t, attempt - 1, {},
@@ -228,7 +232,7 @@ void worker::run(task_ptr task, const std::stop_token& stop) {
         task->from.data(), nats_task{.id = task->id, .attempt = attempt, .submitted = task->submitted, .stop = stop});
     completed.fetch_add(1, std::memory_order_relaxed);
     finished_.fetch_add(1, std::memory_order_relaxed);
-    if (attempt == 1 && task->client.empty()) {
+    if (task->deliveries == 1 && task->client.empty()) {
       task->held.done();
     } else {
       settle_later(std::move(task), [attempt, took = ran(), value = std::move(value)](worker& self, taken_task& t) {
@@ -242,7 +246,9 @@ void worker::run(task_ptr task, const std::stop_token& stop) {
     });
   } catch (...) {
     const std::string error = tasks::message_of(std::current_exception()).substr(0, longest_error);
-    if (!stopping_.stop_requested()) {  // else it is handed back
+    if (stopping_.stop_requested()) {
+      settle_later(std::move(task), [](worker& self, taken_task& t) { self.hand_back(t); });
+    } else {
       finished_.fetch_add(1, std::memory_order_relaxed);
       settle_later(std::move(task),
                    [attempt, took = ran(), error](worker& self, taken_task& t) { self.fail(t, attempt, took, error); });
@@ -267,17 +273,31 @@ void worker::settle_later(task_ptr task, std::function<void(worker&, taken_task&
   });
 }
 
-unsigned worker::attempts_before(const taken_task& task) {
-  if (options_.max_attempts <= 1) return 0;
+worker::history worker::history_of(const taken_task& task) {
   const auto record = js_.last_of(called_.state, called_.attempts_subject_of(task.id));
-  return record ? read_header_value(record->data).value("attempts", 0U) : 0;
+  if (!record) return {};
+  const nlohmann::json h = read_header_value(record->data);
+  return {.attempts = h.value("attempts", 0U), .handed_back = h.value("handed_back", 0U)};
 }
 
-void worker::forget_attempts(const taken_task& task) noexcept {
+void worker::write_history(const taken_task& task, const history& h) {
+  const std::string record = header_value({{"attempts", h.attempts}, {"handed_back", h.handed_back}});
+  store({.subject = called_.attempts_subject_of(task.id).c_str(), .data = record});
+}
+
+void worker::forget_history(const taken_task& task) noexcept {
+  if (task.deliveries == 1) return;
   try {
     js_.purge(called_.state, called_.attempts_subject_of(task.id));
-  } catch (const std::exception&) {  // the servers forget it after a while
+  } catch (const std::exception&) {  // a few bytes that nobody reads stay there
   }
+}
+
+void worker::hand_back(const taken_task& task) {
+  if (!by_.is_connected()) return;  // somebody gets it when the lease is over
+  history h = history_of(task);
+  ++h.handed_back;
+  write_history(task, h);
 }
 
 void worker::succeed(taken_task& task, unsigned attempt, std::chrono::nanoseconds ran, std::string value) {
@@ -288,7 +308,7 @@ void worker::succeed(taken_task& task, unsigned attempt, std::chrono::nanosecond
     return fail(task, std::max<unsigned>(attempt, options_.max_attempts), ran,
                 "its result of " + std::to_string(value.size()) + " bytes is too large for the servers");
   }
-  if (attempt > 1) forget_attempts(task);
+  forget_history(task);
   task.held.done();
 }
 
@@ -297,9 +317,9 @@ void worker::fail(taken_task& task, unsigned attempt, std::chrono::nanoseconds r
     failed.fetch_add(1, std::memory_order_relaxed);
     return bury(task, attempt, ran, error);
   }
-  const std::string record = header_value(
-      {{"attempts", attempt}, {"error", error}, {"failed", to_nanoseconds(std::chrono::system_clock::now())}});
-  store({.subject = called_.attempts_subject_of(task.id).c_str(), .data = record});
+  history h = task.deliveries > 1 ? history_of(task) : history{};
+  h.attempts = attempt;
+  write_history(task, h);
   retried.fetch_add(1, std::memory_order_relaxed);
   task.held.again_after(delay_before(attempt + 1));
 }
@@ -319,7 +339,7 @@ void worker::bury(taken_task& task, unsigned attempts, std::chrono::nanoseconds 
          .data = task.from.data(),
          .headers = {{{server_id_header, once.c_str()}, {dead_header, about.c_str()}}}});
   send_result(task, attempts, ran, nullptr, error);
-  if (options_.max_attempts > 1) forget_attempts(task);
+  forget_history(task);
   task.held.done();
 }
 

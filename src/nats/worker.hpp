@@ -64,8 +64,16 @@ class worker {
   void run(task_ptr task, const std::stop_token& stop);
   /// `how` settles it, in a fiber of its own.
   void settle_later(task_ptr task, std::function<void(worker&, taken_task&)> how);
-  unsigned attempts_before(const taken_task& task);
-  void forget_attempts(const taken_task& task) noexcept;
+  /// What became of a task before, beyond what the servers count.
+  struct history {
+    unsigned attempts = 0;     // that threw
+    unsigned handed_back = 0;  // begun, and not finished because of a stop
+  };
+  history history_of(const taken_task& task);
+  void write_history(const taken_task& task, const history& h);
+  void forget_history(const taken_task& task) noexcept;
+  /// Sees to it that this delivery does not count; that it is handed back is the end of the task.
+  void hand_back(const taken_task& task);
   void succeed(taken_task& task, unsigned attempt, std::chrono::nanoseconds ran, std::string value);
   void fail(taken_task& task, unsigned attempt, std::chrono::nanoseconds ran, const std::string& error);
   void bury(taken_task& task, unsigned attempts, std::chrono::nanoseconds ran, const std::string& error);

