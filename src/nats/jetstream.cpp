@@ -104,9 +104,9 @@ json jetstream::ask(const std::string& what, const json& question) {
   }
 }
 
-void jetstream::ensure_stream(const json& config, bool may_change) {
-  const std::string name = config.at("name");
-  const auto info = [&]() -> json {
+/// Several may come at once: who does not create it finds it a moment later.
+json jetstream::find_or_create_stream(const std::string& name, const json& config) {
+  for (int tries = 0;; ++tries) {
     try {
       return ask("STREAM.INFO." + name, nullptr);
     } catch (const jetstream_error& e) {
@@ -115,11 +115,18 @@ void jetstream::ensure_stream(const json& config, bool may_change) {
     try {
       return ask("STREAM.CREATE." + name, config);
     } catch (const jetstream_error& e) {
-      if (e.code() != jetstream_error::stream_name_in_use) throw;
+      constexpr int enough = 50;
+      const bool others =
+          e.code() == jetstream_error::stream_name_in_use || e.code() == jetstream_error::subjects_overlap;
+      if (!others || tries == enough) throw;
     }
-    return ask("STREAM.INFO." + name, nullptr);  // somebody else came first
-  };
-  const json there = info().at("config");
+    sleep_for(std::chrono::milliseconds(20));
+  }
+}
+
+void jetstream::ensure_stream(const json& config, bool may_change) {
+  const std::string name = config.at("name");
+  const json there = find_or_create_stream(name, config).at("config");
   const std::string differs = first_difference(config, there);
   if (differs.empty()) return;
   if (may_change) {

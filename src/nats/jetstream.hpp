@@ -36,6 +36,7 @@ class jetstream_error : public nats_error {
   static constexpr int message_not_found = 10037;
   static constexpr int unavailable = 10008;
   static constexpr int stream_name_in_use = 10058;
+  static constexpr int subjects_overlap = 10065;
 
  private:
   int code_;
@@ -75,6 +76,7 @@ class jetstream {
   void store(const outgoing& what);
 
  private:
+  nlohmann::json find_or_create_stream(const std::string& name, const nlohmann::json& config);
   std::optional<kept_message> get(const std::string& stream, const nlohmann::json& which);
 
   client& by_;
