@@ -191,7 +191,7 @@ TEST_F(NatsPool, WhatThrowsIsTriedAgainAndThenLiesWithTheDead) {
 }
 
 TEST_F(NatsPool, AttemptsAreCountedAcrossWorkers) {
-  const auto options = named({.min_workers = 1, .max_attempts = 3, .backoff = 50ms});
+  const auto options = named({.min_workers = 1, .max_attempts = 3, .backoff = 1s});
   std::vector<unsigned> attempts;
   const auto fail = [&](int, const nats_task& task) {
     attempts.push_back(task.attempt);
@@ -406,11 +406,11 @@ TEST_F(NatsPool, ATaskMustNotWaitForItself) {
 }
 
 TEST_F(NatsPool, ALeaseIsRenewedWhileTheTaskRuns) {
-  const auto options = named({.min_workers = 2, .lease = 300ms});
+  const auto options = named({.min_workers = 2, .lease = 1s});
   std::atomic<int> runs{0};
   const auto slow = [&](int) {
     ++runs;
-    gofer::sleep_for(1500ms);
+    gofer::sleep_for(3s);
   };
   nats_pool<int> one(slow, options);
   nats_pool<int> two(slow, options);
@@ -433,7 +433,7 @@ TEST_F(NatsPool, PausesAndGoesOn) {
   nats_pool<int> early(count, named());
   nats_queue q = queue();
   q.pause();
-  gofer::sleep_for(300ms);
+  gofer::sleep_for(1s);
   nats_pool<int> late(count, named());
   late.submit(std::views::iota(0, 10));
   gofer::sleep_for(500ms);
