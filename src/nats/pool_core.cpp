@@ -21,6 +21,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
+/// The replica that leads the workers' consumer may hear of a task a moment after the one that stores it. If it has
+/// heard of none for this long, there is none: a server that was killed has forgotten which ids it knew, and stored
+/// some again that the others know to be finished.
+constexpr auto disagreement = 5s;
+
 void check_options(const nats_pool_options& o, bool works) {
   const auto refuse = [&](const std::string& why) {
     throw std::invalid_argument("nats_pool \"" + o.name + "\": " + why);
@@ -160,9 +165,11 @@ bool pool_core::drain(const sched::wait_limit& limit) {
   in->refuse_in_own_task("drain");
   in->submitter_->stop();
   const std::uint64_t last = in->submitter_->last_sequence();
-  const auto is_over = [&] {
+  const auto is_over = [&, quiet_since = sched::now()]() mutable {
     const task_counts tasks = count_tasks(in->js, in->called);
-    return tasks.held == 0 || tasks.finished_up_to >= last;
+    if (tasks.held == 0 || tasks.finished_up_to >= last) return true;
+    if (tasks.queued + tasks.running != 0) quiet_since = sched::now();
+    return sched::now() - quiet_since >= disagreement;
   };
   if ((last != 0 && !in->wait(limit, is_over)) || (in->worker_ && !in->worker_->drain(limit))) {
     stop();

@@ -46,17 +46,13 @@ void ensure_streams(jetstream& js, const names& called, const nats_pool_options&
 }
 
 task_counts count_tasks(jetstream& js, const names& called) {
+  const stream_state tasks = js.state_of(called.tasks);  // first, so that nothing is finished that was stored between
   const json workers = js.ask("CONSUMER.INFO." + called.tasks + '.' + names::workers, nullptr);
-  const stream_state tasks = js.state_of(called.tasks);
   task_counts counts;
   counts.stored = tasks.last;
-  counts.running = std::min(workers.value("num_ack_pending", std::uint64_t{0}), tasks.last);
-  // A replica that leads the consumer may not have heard of the latest tasks yet, and one that leads the stream may
-  // hold tasks that are finished; so what is queued is the less of what both say.
-  const std::uint64_t delivered = workers.at("delivered").value("stream_seq", std::uint64_t{0});
-  const std::uint64_t held = tasks.messages - std::min(tasks.messages, counts.running);
-  counts.queued = std::min(tasks.last - std::min(tasks.last, delivered), held);
-  counts.finished = counts.stored - std::min(counts.stored, counts.queued + counts.running);
+  counts.queued = std::min(workers.value("num_pending", std::uint64_t{0}), tasks.last);
+  counts.running = std::min(workers.value("num_ack_pending", std::uint64_t{0}), tasks.last - counts.queued);
+  counts.finished = counts.stored - counts.queued - counts.running;
   counts.held = tasks.messages;
   counts.finished_up_to = workers.at("ack_floor").value("stream_seq", std::uint64_t{0});
   counts.first_held = tasks.first;

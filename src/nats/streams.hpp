@@ -10,8 +10,8 @@ namespace gofer::inline v0::nats {
 void ensure_streams(jetstream& js, const names& called, const nats_pool_options& options);
 void ensure_workers(jetstream& js, const names& called, const nats_pool_options& options);
 
-/// How far the tasks of a pool are: stored = queued + running + finished. Counted by what workers have acknowledged, on
-/// which all replicas agree, and not by what the stream still holds.
+/// How far the tasks of a pool are: stored = queued + running + finished. Counted by what workers are still to be
+/// given, and have acknowledged, and not by what the stream holds: its replicas may disagree after a server was killed.
 struct task_counts {
   std::uint64_t stored = 0, queued = 0, running = 0, finished = 0;
   std::uint64_t finished_up_to = 0;        // all tasks up to this sequence are
