@@ -270,6 +270,9 @@ class pool_base {
 
   worker_pool_stats stats() const { return core_->stats(); }
 
+  /// Whether the caller is one of this pool's tasks.
+  bool called_in_task() const { return core_->called_in_task(); }
+
  protected:
   explicit pool_base(std::shared_ptr<pool_core> core) : core_(std::move(core)) { core_->start(); }
   /// stop()

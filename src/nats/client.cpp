@@ -181,10 +181,14 @@ std::size_t client::largest_message() const noexcept {
   return static_cast<std::size_t>(natsConnection_GetMaxPayload(connection_));
 }
 
-std::string client::ask(const std::string& subject, std::string_view data) {
+std::optional<std::string> client::wait_for_answer(const outgoing& what) {
   question q;
-  start(q, {.subject = subject.c_str(), .data = data}, sched::deadline_after(options_.request_timeout));
-  std::optional<std::string> answer = q.wait();
+  start(q, what, sched::deadline_after(options_.request_timeout));
+  return q.wait();
+}
+
+std::string client::ask(const std::string& subject, std::string_view data) {
+  std::optional<std::string> answer = wait_for_answer({.subject = subject.c_str(), .data = data});
   if (!answer) {
     throw nats_error(
         name_ + ": no answer to " + subject + " from " + options_.servers + " within " +
@@ -201,6 +205,14 @@ void client::take_answers(std::vector<message>& answers) noexcept {
   }
 }
 
+call* client::take_out(std::uint32_t number) noexcept {
+  slot& of = slots_[number];
+  ++of.generation;
+  free_.push_back(number);
+  of.of->sent_.reset();
+  return std::exchange(of.of, nullptr);
+}
+
 call* client::end_of(std::string_view token) noexcept {
   std::uint32_t number = 0;
   std::uint32_t generation = 0;
@@ -211,12 +223,9 @@ call* client::end_of(std::string_view token) noexcept {
   std::from_chars(first.ptr + 1, end, generation, 16);
   const std::scoped_lock hold(calls_lock_);
   if (number >= slots_.size()) return nullptr;
-  slot& of = slots_[number];
+  const slot& of = slots_[number];
   if (of.generation != generation || of.of == nullptr) return nullptr;  // the answer to one that was sent twice
-  ++of.generation;
-  free_.push_back(number);
-  of.of->sent_.reset();
-  return std::exchange(of.of, nullptr);
+  return take_out(number);
 }
 
 void client::look_after_calls() noexcept {
@@ -244,12 +253,9 @@ void client::fail_calls(sched::time_point due) noexcept {
   {
     const std::scoped_lock hold(calls_lock_);
     for (std::uint32_t number = 0; number < slots_.size(); ++number) {
-      slot& s = slots_[number];
+      const slot& s = slots_[number];
       if (s.of == nullptr || s.of->deadline_ > due) continue;
-      ++s.generation;
-      free_.push_back(number);
-      s.of->sent_.reset();
-      failed.push_back(std::exchange(s.of, nullptr));
+      failed.push_back(take_out(number));
     }
   }
   for (call* c : failed) c->unanswered();

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -82,6 +83,8 @@ class client {
   /// Sends it, and again until it is answered; the call stays the caller's, and outlives that. Throws too_large.
   void start(call& c, const outgoing& what, sched::time_point deadline);
 
+  /// Sends it and blocks for the answer; nothing past the options' request_timeout. Throws too_large.
+  std::optional<std::string> wait_for_answer(const outgoing& what);
   /// Sends a question and blocks for the answer. Throws nats_error past the options' request_timeout.
   std::string ask(const std::string& subject, std::string_view data);
 
@@ -122,6 +125,8 @@ class client {
   void dispatch() noexcept;
   void take_answers(std::vector<message>& answers) noexcept;
   call* end_of(std::string_view token) noexcept;
+  /// With calls_lock_: the call in that slot, which is free then.
+  call* take_out(std::uint32_t number) noexcept;
   void look_after_calls() noexcept;
   void fail_calls(sched::time_point due) noexcept;
 

@@ -1,6 +1,5 @@
 #include "nats/jetstream.hpp"
 
-#include <array>
 #include <charconv>
 #include <ctime>
 #include <nlohmann/json.hpp>
@@ -52,12 +51,16 @@ std::uint64_t number_after(std::string_view text, std::string_view key) {
   return number;
 }
 
-/// The first field of `wanted` that `there` has otherwise; empty if there is none.
-std::string first_difference(const json& wanted, const json& there) {
+/// Whether what is there has otherwise what is asked for; throws if it has, and may not be changed.
+bool differs(const std::string& what, const json& wanted, const json& there, bool may_change) {
   for (const auto& [key, value] : wanted.items()) {
-    if (there.value(key, json()) != value) return key;
+    const json has = there.value(key, json());
+    if (has == value) continue;
+    if (may_change) return true;
+    throw std::invalid_argument("nats_pool: " + what + " is there with " + key + " = " + has.dump() + ", and not " +
+                                value.dump() + "; use the same options in all processes, or set `reconfigure`");
   }
-  return {};
+  return false;
 }
 
 }  // namespace
@@ -126,45 +129,27 @@ json jetstream::find_or_create_stream(const std::string& name, const json& confi
 
 void jetstream::ensure_stream(const json& config, bool may_change) {
   const std::string name = config.at("name");
-  const json there = find_or_create_stream(name, config).at("config");
-  const std::string differs = first_difference(config, there);
-  if (differs.empty()) return;
-  if (may_change) {
+  if (differs("the stream " + name, config, find_or_create_stream(name, config).at("config"), may_change)) {
     ask("STREAM.UPDATE." + name, config);
-    return;
   }
-  throw std::invalid_argument("nats_pool: the stream " + name + " is there with " + differs + " = " +
-                              there.value(differs, json()).dump() + ", and not " + config.at(differs).dump() +
-                              "; use the same options in all processes, or set `reconfigure`");
 }
 
 void jetstream::ensure_consumer(const std::string& stream, const json& config, bool may_change) {
   const std::string name = config.at("durable_name");
-  const json question = {{"stream_name", stream}, {"config", config}};
-  const std::string create = "CONSUMER.DURABLE.CREATE." + stream + '.' + name;
-  json there;
+  bool wanting = false;
   try {
-    there = ask("CONSUMER.INFO." + stream + '.' + name, nullptr).at("config");
+    const json there = ask("CONSUMER.INFO." + stream + '.' + name, nullptr).at("config");
+    wanting = differs("the consumer " + name + " of " + stream, config, there, may_change);
   } catch (const jetstream_error& e) {
     if (e.code() != jetstream_error::consumer_not_found) throw;
-    ask(create, question);
-    return;
+    wanting = true;
   }
-  const std::string differs = first_difference(config, there);
-  if (differs.empty()) return;
-  if (may_change) {
-    ask(create, question);
-    return;
-  }
-  throw std::invalid_argument("nats_pool: the consumer " + name + " of " + stream + " is there with " + differs +
-                              " = " + there.value(differs, json()).dump() + ", and not " + config.at(differs).dump() +
-                              "; use the same options in all processes, or set `reconfigure`");
+  if (wanting) ask("CONSUMER.DURABLE.CREATE." + stream + '.' + name, {{"stream_name", stream}, {"config", config}});
 }
 
 stream_state jetstream::state_of(const std::string& stream) {
   const json state = ask("STREAM.INFO." + stream, nullptr).at("state");
   return {.messages = state.value("messages", std::uint64_t{0}),
-          .bytes = state.value("bytes", std::uint64_t{0}),
           .first = state.value("first_seq", std::uint64_t{0}),
           .last = state.value("last_seq", std::uint64_t{0})};
 }
@@ -206,21 +191,9 @@ void jetstream::purge(const std::string& stream, const std::string& subject) {
 }
 
 void jetstream::store(const outgoing& what) {
-  class storing final : public call {
-   public:
-    void answered(const message& answer) noexcept override { end(read_stored_reply(answer.data())); }
-    void unanswered() noexcept override { end({.error = "no server has answered in time"}); }
-    chan<stored_reply> done{1};
-
-   private:
-    void end(stored_reply reply) {
-      const chan<stored_reply> to = done;
-      to.send(std::move(reply));
-    }
-  };
-  storing s;
-  by_.start(s, what, sched::deadline_after(by_.options().request_timeout));
-  const stored_reply reply = *s.done.receive();
+  const std::optional<std::string> answer = by_.wait_for_answer(what);
+  const stored_reply reply =
+      answer ? read_stored_reply(*answer) : stored_reply{.error = "no server has answered in time"};
   if (!reply.stored)
     throw nats_error("nats: a message to " + std::string(what.subject) + " was not stored: " + reply.error);
 }

@@ -51,7 +51,7 @@ struct kept_message {
 };
 
 struct stream_state {
-  std::uint64_t messages = 0, bytes = 0, first = 0, last = 0;
+  std::uint64_t messages = 0, first = 0, last = 0;
 };
 
 class jetstream {

@@ -1,10 +1,16 @@
 #pragma once
 
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <mutex>
+#include <stop_token>
 #include <string>
 #include <vector>
 
+#include <gofer/go.hpp>
 #include <gofer/mutex.hpp>
+#include <gofer/wait_group.hpp>
 
 #include "nats/client.hpp"
 
@@ -38,15 +44,19 @@ class lease {
   std::size_t place_ = 0;  // in the book
 };
 
-/// All leases of a pool, to be renewed.
+/// All leases of a pool; renews them while they are held, whatever their holders wait for.
 class lease_book {
  public:
-  explicit lease_book(client& by) noexcept : by_(by) {}
-
-  void renew_all() noexcept {
-    const std::scoped_lock hold(lock_);
-    for (const lease* l : leases_) by_.send(l->where_, "+WPI");
+  lease_book(client& by, std::chrono::nanoseconds lasts) : by_(by), lasts_(lasts) {
+    renewing_.go([this] { renew(); });
   }
+  lease_book(const lease_book&) = delete;
+  lease_book& operator=(const lease_book&) = delete;
+  ~lease_book() {
+    over_.request_stop();
+    renewing_.wait();
+  }
+
   std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
 
   std::atomic<std::uint64_t> handed_back{0};
@@ -54,7 +64,23 @@ class lease_book {
  private:
   friend class lease;
 
+  /// In good time, and over a new connection at once.
+  void renew() noexcept {
+    const auto every = std::min<std::chrono::nanoseconds>(lasts_ / 3, std::chrono::seconds(1));
+    std::uint64_t connection = by_.connections();
+    for (sched::time_point renewed = sched::now(); sleep_for(every, over_.get_token());) {
+      if (sched::now() - renewed < lasts_ / 3 && connection == by_.connections()) continue;
+      renewed = sched::now();
+      connection = by_.connections();
+      const std::scoped_lock hold(lock_);
+      for (const lease* l : leases_) by_.send(l->where_, "+WPI");
+    }
+  }
+
   client& by_;
+  const std::chrono::nanoseconds lasts_;
+  std::stop_source over_;
+  wait_group renewing_;
   mutex lock_;
   std::vector<lease*> leases_;  // guarded by lock_
   std::atomic<std::size_t> size_{0};

@@ -68,10 +68,9 @@ struct pool_core::inside {
         by(options.server, "gofer pool " + options.name),
         js(by) {}
 
-  void repair() const {
+  void repair() {
     try {
-      jetstream again(by);
-      ensure_workers(again, called, options);
+      ensure_workers(js, called, options);
     } catch (const std::invalid_argument&) {  // somebody has changed it meanwhile: then so be it
     }
   }
@@ -109,7 +108,7 @@ struct pool_core::inside {
   const nats_pool_options options;
   const pool_parts parts;
   const names called;
-  mutable client by;
+  client by;
   jetstream js;
   std::optional<results> results_;
   std::optional<submitter> submitter_;
@@ -224,13 +223,13 @@ nats_pool_stats pool_core::stats() {
     s.taken = w.taken();
     s.run_latency = local.run_latency;
   }
-  const queue_counts counts = count_queue(in_->js, in.called);
-  s.stored = counts.tasks.stored;
-  s.queued = counts.tasks.queued;
-  s.running = counts.tasks.running;
-  s.finished = counts.tasks.finished;
-  s.dead = counts.dead;
-  s.paused = counts.paused;
+  const task_counts tasks = count_tasks(in_->js, in.called);
+  s.stored = tasks.stored;
+  s.queued = tasks.queued;
+  s.running = tasks.running;
+  s.finished = tasks.finished;
+  s.dead = in_->js.state_of(in.called.dead).messages;
+  s.paused = is_paused(in_->js, in.called);
   return s;
 }
 

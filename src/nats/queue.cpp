@@ -83,20 +83,19 @@ nats_queue& nats_queue::operator=(nats_queue&&) noexcept = default;
 nats_queue_status nats_queue::status() {
   inside& in = *in_;
   nats_queue_status s{.pool = in.called.pool};
-  const json workers = in.js.ask("CONSUMER.INFO." + in.called.tasks + '.' + nats::names::workers, nullptr);
-  s.retried = workers.value("num_redelivered", std::uint64_t{0});
-  s.asking = workers.value("num_waiting", std::uint64_t{0});
-  const nats::queue_counts counts = nats::count_queue(in.js, in.called);
-  s.stored = counts.tasks.stored;
-  s.queued = counts.tasks.queued;
-  s.running = counts.tasks.running;
-  s.finished = counts.tasks.finished;
-  s.dead = counts.dead;
-  s.results = counts.results;
-  s.paused = counts.paused;
+  const nats::task_counts tasks = nats::count_tasks(in.js, in.called);
+  s.stored = tasks.stored;
+  s.queued = tasks.queued;
+  s.running = tasks.running;
+  s.finished = tasks.finished;
+  s.retried = tasks.retried;
+  s.asking = tasks.asking;
+  s.paused = nats::is_paused(in.js, in.called);
   for (const std::string& stream : {in.called.tasks, in.called.results, in.called.dead, in.called.state}) {
     s.streams.push_back(in.look_at(stream));
   }
+  s.results = s.streams[1].messages;
+  s.dead = s.streams[2].messages;
   return s;
 }
 

@@ -41,7 +41,7 @@ results::results(client& by, const names& called, const nats_pool_options& optio
       parts_(parts),
       of_(std::move(of)),
       named_(!options.client.empty()),
-      book_(by),
+      book_(by, options.lease),
       arrived_(fetched_ahead * 2) {
   puller_ = std::make_unique<puller>(
       by, puller::what{.stream = called.results,
@@ -92,16 +92,11 @@ bool results::all_given() {
 
 void results::run() noexcept {
   const std::stop_token stop = stopping_.get_token();
-  sched::time_point renewed = sched::now();
   while (!stop.stop_requested()) {
     std::optional<std::shared_ptr<arrival>> a;
     arrived_.receive_for(a, tick);
     if (a) give_arrived(**a);
     a.reset();
-    if (sched::now() - renewed > options_.lease / 3) {
-      book_.renew_all();
-      renewed = sched::now();
-    }
     if (!finishing_.load(std::memory_order_acquire)) continue;
     if (all_given()) break;
     if (sched::now() - last_given_ > patience) give_up_what_is_gone();

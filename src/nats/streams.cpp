@@ -56,17 +56,14 @@ task_counts count_tasks(jetstream& js, const names& called) {
   counts.held = tasks.messages;
   counts.finished_up_to = workers.at("ack_floor").value("stream_seq", std::uint64_t{0});
   counts.first_held = tasks.first;
+  counts.retried = workers.value("num_redelivered", std::uint64_t{0});
+  counts.asking = workers.value("num_waiting", std::uint64_t{0});
   return counts;
 }
 
-queue_counts count_queue(jetstream& js, const names& called) {
-  queue_counts counts;
-  counts.tasks = count_tasks(js, called);
-  counts.dead = js.state_of(called.dead).messages;
-  counts.results = js.state_of(called.results).messages;
+bool is_paused(jetstream& js, const names& called) {
   const auto flag = js.last_of(called.state, called.paused_subject);
-  counts.paused = flag && flag->data == "1";
-  return counts;
+  return flag && says_paused(flag->data);
 }
 
 void remove_finished(jetstream& js, const names& called) {

@@ -16,15 +16,13 @@ struct task_counts {
   std::uint64_t stored = 0, queued = 0, running = 0, finished = 0;
   std::uint64_t finished_up_to = 0;        // all tasks up to this sequence are
   std::uint64_t held = 0, first_held = 0;  // by the stream
+  std::uint64_t retried = 0, asking = 0;   // given out more than once; questions for tasks that wait for some
 };
 task_counts count_tasks(jetstream& js, const names& called);
 
-struct queue_counts {
-  task_counts tasks;
-  std::uint64_t dead = 0, results = 0;
-  bool paused = false;
-};
-queue_counts count_queue(jetstream& js, const names& called);
+/// The flag that pauses a pool, as it is kept and as it is told.
+bool is_paused(jetstream& js, const names& called);
+inline bool says_paused(std::string_view flag) { return flag == "1"; }
 
 /// A replica that was down may hold tasks that were finished meanwhile, and count them against the queue's capacity
 /// when it comes to lead. Removes them.

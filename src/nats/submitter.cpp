@@ -28,11 +28,10 @@ constexpr std::size_t for_headers = 16'384;
 /// What stop() leaves to the servers to say that they have stored what is on its way.
 constexpr auto last_moment = 1s;
 
-std::uint64_t raise_to(std::atomic<std::uint64_t>& highest, std::uint64_t value) {
+void raise_to(std::atomic<std::uint64_t>& highest, std::uint64_t value) {
   std::uint64_t seen = highest.load(std::memory_order_relaxed);
   while (seen < value && !highest.compare_exchange_weak(seen, value, std::memory_order_acq_rel)) {
   }
-  return value;
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <gofer/go.hpp>
 #include <gofer/runtime.hpp>
 
+#include "arch/splitmix.hpp"
 #include "nats/letters.hpp"
 #include "nats/streams.hpp"
 
@@ -49,9 +50,6 @@ place read_place(std::string_view reply) {
 /// In bytes, so that it fits into a header, escaped.
 constexpr std::size_t longest_error = 2048;
 constexpr auto tidied_every = 30s;
-
-/// Whose task the fiber runs.
-const fiber_local<const worker*> running_in;
 
 worker_pool_options local_options(const nats_pool_options& options) {
   return {.name = options.name,
@@ -94,7 +92,7 @@ worker::worker(client& by, const names& called, const nats_pool_options& options
       called_(called),
       options_(options),
       parts_(parts),
-      book_(by),
+      book_(by, options.lease),
       max_workers_(most_workers(options)),
       pool_([this](task_ptr task, std::stop_token stop) { run(std::move(task), stop); }, local_options(options)) {
   puller_ = std::make_unique<puller>(by, puller::what{.stream = called.tasks,
@@ -105,11 +103,11 @@ worker::worker(client& by, const names& called, const nats_pool_options& options
                                                       .take = [this](std::vector<message>& came) { take(came); },
                                                       .repair = std::move(repair)});
   pause_flag_ = by.subscribe(called.paused_subject,
-                             [this](std::vector<message>& flags) { puller_->pause(flags.back().data() == "1"); });
+                             [this](std::vector<message>& flags) { puller_->pause(says_paused(flags.back().data())); });
   read_pause_flag();
   puller_->start();
   running_.add(1);
-  go(go_options{.name = "nats leases"}, [this] {
+  go(go_options{.name = "nats worker"}, [this] {
     look_after();
     running_.done();
   });
@@ -142,8 +140,6 @@ void worker::stop() noexcept {
   running_.wait();
 }
 
-bool worker::is_running_here() const { return *running_in == this; }
-
 raw_result worker::run_here(const raw_task& task) {
   raw_result result{.id = task.id, .attempts = 1};
   const auto now = std::chrono::system_clock::now();
@@ -155,15 +151,13 @@ raw_result worker::run_here(const raw_task& task) {
   } catch (...) {
     result.error = tasks::message_of(std::current_exception()).substr(0, longest_error);
     failed.fetch_add(1, std::memory_order_relaxed);
-    const nlohmann::json letter = {{"id", task.id},
-                                   {"error", result.error},
-                                   {"attempts", 1},
-                                   {"deliveries", 0},
-                                   {"submitted", to_nanoseconds(now)},
-                                   {"died", to_nanoseconds(now)},
-                                   {"client", ""}};
-    const std::string about = header_value(letter);
-    store({.subject = called_.dead_subject.c_str(), .data = task.payload, .headers = {{{dead_header, about.c_str()}}}});
+    store_dead({{"id", task.id},
+                {"error", result.error},
+                {"attempts", 1},
+                {"deliveries", 0},
+                {"submitted", to_nanoseconds(now)},
+                {"client", ""}},
+               task.payload, unique_name());
   }
   result.ran = sched::now() - begun;
   return result;
@@ -224,7 +218,6 @@ void worker::run(task_ptr task, const std::stop_token& stop) {
       });
     }
   }
-  *running_in = this;
   const sched::time_point begun = sched::now();
   const auto ran = [&] { return std::chrono::nanoseconds(sched::now() - begun); };
   try {
@@ -254,7 +247,6 @@ void worker::run(task_ptr task, const std::stop_token& stop) {
                    [attempt, took = ran(), error](worker& self, taken_task& t) { self.fail(t, attempt, took, error); });
     }
   }
-  *running_in = nullptr;
   puller_->nudge();
 }
 
@@ -300,7 +292,7 @@ void worker::hand_back(const taken_task& task) {
   write_history(task, h);
 }
 
-void worker::succeed(taken_task& task, unsigned attempt, std::chrono::nanoseconds ran, std::string value) {
+void worker::succeed(taken_task& task, unsigned attempt, std::chrono::nanoseconds ran, const std::string& value) {
   try {
     send_result(task, attempt, ran, &value, {});
   } catch (const too_large&) {
@@ -325,22 +317,23 @@ void worker::fail(taken_task& task, unsigned attempt, std::chrono::nanoseconds r
 }
 
 void worker::bury(taken_task& task, unsigned attempts, std::chrono::nanoseconds ran, const std::string& error) {
-  const nlohmann::json letter = {{"id", task.id},
-                                 {"error", error},
-                                 {"attempts", attempts},
-                                 {"deliveries", task.deliveries},
-                                 {"submitted", to_nanoseconds(task.submitted)},
-                                 {"died", to_nanoseconds(std::chrono::system_clock::now())},
-                                 {"ran", ran.count()},
-                                 {"client", task.client}};
-  const std::string once = task.id + "#dead" + std::to_string(task.sequence);
-  const std::string about = header_value(letter);
-  store({.subject = called_.dead_subject.c_str(),
-         .data = task.from.data(),
-         .headers = {{{server_id_header, once.c_str()}, {dead_header, about.c_str()}}}});
+  store_dead({{"id", task.id},
+              {"error", error},
+              {"attempts", attempts},
+              {"deliveries", task.deliveries},
+              {"submitted", to_nanoseconds(task.submitted)},
+              {"client", task.client}},
+             task.from.data(), task.id + "#dead" + std::to_string(task.sequence));
   send_result(task, attempts, ran, nullptr, error);
   forget_history(task);
   task.held.done();
+}
+
+void worker::store_dead(const nlohmann::json& letter, std::string_view payload, const std::string& once) {
+  const std::string about = header_value(letter);
+  store({.subject = called_.dead_subject.c_str(),
+         .data = payload,
+         .headers = {{{server_id_header, once.c_str()}, {dead_header, about.c_str()}}}});
 }
 
 void worker::send_result(const taken_task& task, unsigned attempts, std::chrono::nanoseconds ran,
@@ -373,42 +366,23 @@ void worker::store(const outgoing& what) {
 }
 
 std::chrono::nanoseconds worker::delay_before(unsigned attempt) const {
-  std::chrono::nanoseconds delay = options_.backoff;
-  for (unsigned i = 2; i < attempt && delay < options_.max_backoff; ++i) delay *= 2;
-  delay = std::min(delay, options_.max_backoff);
-  static std::atomic<std::uint64_t> seed{std::random_device()()};
-  std::minstd_rand random(static_cast<unsigned>(seed.fetch_add(7919, std::memory_order_relaxed)));
-  return delay - std::chrono::nanoseconds(std::uniform_int_distribution<std::int64_t>(0, delay.count() / 2)(random));
+  static std::atomic<std::uint64_t> state{std::random_device()()};
+  const std::uint64_t random = arch::splitmix(state.fetch_add(arch::splitmix_step, std::memory_order_relaxed));
+  return tasks::backoff_before(attempt, options_.backoff, options_.max_backoff, random);
 }
 
-void worker::read_pause_flag() {
-  const auto flag = js_.last_of(called_.state, called_.paused_subject);
-  puller_->pause(flag && flag->data == "1");
-}
+void worker::read_pause_flag() { puller_->pause(is_paused(js_, called_)); }
 
 void worker::look_after() noexcept {
-  const auto every = std::min<std::chrono::nanoseconds>(options_.lease / 3, 1s);
   std::uint64_t connection = by_.connections();
-  sched::time_point renewed = sched::now();
-  sched::time_point tidied = renewed;
-  // The leases of what is being finished are kept until the last one.
-  while (!ending_.stop_requested() || book_.size() != 0) {
-    if (ending_.stop_requested()) {
-      sleep_for(std::min<std::chrono::nanoseconds>(every, 10ms));
-    } else {
-      sleep_for(every, ending_.get_token());
-    }
-    const bool anew = connection != by_.connections();
-    if (sched::now() - renewed >= options_.lease / 3 || anew) {
-      renewed = sched::now();
-      book_.renew_all();
-    }
+  sched::time_point tidied = sched::now();
+  while (sleep_for(1s, ending_.get_token())) {
     try {
-      if (anew) {
+      if (connection != by_.connections()) {
         connection = by_.connections();
         read_pause_flag();
       }
-      if (sched::now() - tidied >= tidied_every && !ending_.stop_requested()) {
+      if (sched::now() - tidied >= tidied_every) {
         tidied = sched::now();
         remove_finished(js_, called_);
       }

@@ -50,12 +50,11 @@ class worker {
   void resize(std::size_t min_workers, std::size_t max_workers);
   worker_pool_stats local() const { return pool_.stats(); }
   /// The caller is one of its tasks.
-  bool is_running_here() const;
+  bool is_running_here() const { return pool_.called_in_task(); }
   /// Runs a task that was not stored, in the caller.
   raw_result run_here(const raw_task& task);
   std::size_t taken() const noexcept { return book_.size(); }
   std::uint64_t handed_back() const noexcept { return book_.handed_back.load(std::memory_order_relaxed); }
-  void pause(bool paused) noexcept { puller_->pause(paused); }
 
   std::atomic<std::uint64_t> completed{0}, failed{0}, retried{0}, undecodable_found{0}, abandoned{0};
 
@@ -74,9 +73,11 @@ class worker {
   void forget_history(const taken_task& task) noexcept;
   /// Sees to it that this delivery does not count; that it is handed back is the end of the task.
   void hand_back(const taken_task& task);
-  void succeed(taken_task& task, unsigned attempt, std::chrono::nanoseconds ran, std::string value);
+  void succeed(taken_task& task, unsigned attempt, std::chrono::nanoseconds ran, const std::string& value);
   void fail(taken_task& task, unsigned attempt, std::chrono::nanoseconds ran, const std::string& error);
   void bury(taken_task& task, unsigned attempts, std::chrono::nanoseconds ran, const std::string& error);
+  /// `once` is the letter's id: two with the same one are one.
+  void store_dead(const nlohmann::json& letter, std::string_view payload, const std::string& once);
   void send_result(const taken_task& task, unsigned attempts, std::chrono::nanoseconds ran, const std::string* value,
                    const std::string& error);
   /// Until it is stored, or the pool ends and it cannot be: then throws.

@@ -41,7 +41,6 @@ struct pool_core::run_outcome {
   void* memory = nullptr;  // of the job that is gone
 };
 
-/// Whether it is one of this pool's tasks that calls.
 bool pool_core::called_in_task() const { return identity().pool == this; }
 
 /// With the lock: gives the first job to a worker that has nothing to do, if there are both. Workers are called one
@@ -223,12 +222,12 @@ void pool_core::run_in_caller(lock& hold, job_ptr& j) {
   wake(hold, called);
 }
 
-std::chrono::nanoseconds pool_core::backoff_before(unsigned attempt) noexcept {
-  auto delay = options_.backoff;
-  for (unsigned i = 2; i < attempt && delay < options_.max_backoff; ++i) delay *= 2;
-  delay = std::min(delay, options_.max_backoff);
-  next_random_ = next_random_ * 6364136223846793005ULL + 1442695040888963407ULL;
-  return delay - delay / 2 * static_cast<std::int64_t>(next_random_ >> 40) / (std::int64_t{1} << 24);
+std::chrono::nanoseconds backoff_before(unsigned attempt, std::chrono::nanoseconds first, std::chrono::nanoseconds most,
+                                        std::uint64_t random) noexcept {
+  auto delay = first;
+  for (unsigned i = 2; i < attempt && delay < most; ++i) delay *= 2;
+  delay = std::min(delay, most);
+  return delay - delay / 2 * static_cast<std::int64_t>(random >> 40) / (std::int64_t{1} << 24);
 }
 
 /// False: there is no memory for the fiber that would wait.
@@ -251,7 +250,8 @@ bool pool_core::retry_later(job* j) {
 
 void pool_core::retry(job_ptr j) {
   lock hold(lock_);
-  const auto delay = backoff_before(j->attempts + 1);
+  next_random_ = next_random_ * 6364136223846793005ULL + 1442695040888963407ULL;
+  const auto delay = backoff_before(j->attempts + 1, options_.backoff, options_.max_backoff, next_random_);
   hold.unlock();
   const bool waited = sleep_for(delay, stop_token_);
   hold.lock();

@@ -513,6 +513,18 @@ TEST_F(NatsPool, AClientWithANameGetsItsResultsWhenItComesBack) {
   EXPECT_EQ(result->value(), 21);
 }
 
+TEST_F(NatsPool, ResultsThatWaitForTheirReceiverComeOnce) {
+  // A client with a name takes whatever comes; what it has fetched must not come again because it is slow.
+  nats_pool<int, int> pool([](int i) { return i; }, named({.lease = 300ms, .client = "shop", .result_capacity = 1}));
+  pool.submit(std::views::iota(0, 40));
+  pool.drain();
+  gofer::sleep_for(1500ms);
+  std::multiset<int> got;
+  for (auto& r : pool.results()) got.insert(r.value());
+  EXPECT_EQ(got.size(), 40U);
+  EXPECT_EQ(std::set<int>(got.begin(), got.end()).size(), 40U);
+}
+
 TEST_F(NatsPool, ResultsNobodyReceivesDoNotHoldADrain) {
   nats_pool<int, int> pool([](int i) { return i; }, named({.result_capacity = 3}));
   pool.submit(std::views::iota(0, 300));

@@ -118,6 +118,11 @@ class latency_histogram {
   std::chrono::nanoseconds max_{0};
 };
 
+/// How long a task waits before an attempt from the second on: `first`, doubled for each further one up to `most`, less
+/// a part of up to a half that a random number says.
+std::chrono::nanoseconds backoff_before(unsigned attempt, std::chrono::nanoseconds first, std::chrono::nanoseconds most,
+                                        std::uint64_t random) noexcept;
+
 /// A pool without the types of its tasks: the queue, the workers, their number, the ending, the statistics. Shared by
 /// the pool's handle and its fibers.
 class pool_core : public std::enable_shared_from_this<pool_core> {
@@ -146,6 +151,8 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   void stop();
   void wait_idle();
   void resize(std::size_t min_workers, std::size_t max_workers);
+  /// Whether it is one of this pool's tasks that calls.
+  bool called_in_task() const;
   worker_pool_stats stats() const;
 
  private:
@@ -167,7 +174,6 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   void let_in_submitters(sync::claimed_list& called);
   void done_with(lock& hold, sync::claimed_list& called);
   [[noreturn]] void refuse(lock& hold) const;
-  bool called_in_task() const;
   void check_outside(const char* operation) const;
   void begin_ending(sync::claimed_list& called);
   void discard(job_list dropped, const char* why);
@@ -183,7 +189,6 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   void* account(lock& hold, const run_outcome& outcome);
   bool retry_later(job* j);
   void retry(job_ptr j);
-  std::chrono::nanoseconds backoff_before(unsigned attempt) noexcept;
   void scale();
   bool may_grow() const noexcept { return workers_ < max_workers_ && !scaling_; }
   void report_scale(std::size_t before, std::size_t after);
