@@ -51,14 +51,18 @@ std::uint64_t number_after(std::string_view text, std::string_view key) {
   return number;
 }
 
+[[noreturn]] void refuse_other(const std::string& what, const std::string& key, const json& has, const json& wanted) {
+  throw std::invalid_argument("nats_pool: " + what + " is there with " + key + " = " + has.dump() + ", and not " +
+                              wanted.dump() + "; use the same options in all processes, or set `reconfigure`");
+}
+
 /// Whether what is there has otherwise what is asked for; throws if it has, and may not be changed.
 bool differs(const std::string& what, const json& wanted, const json& there, bool may_change) {
   for (const auto& [key, value] : wanted.items()) {
     const json has = there.value(key, json());
     if (has == value) continue;
     if (may_change) return true;
-    throw std::invalid_argument("nats_pool: " + what + " is there with " + key + " = " + has.dump() + ", and not " +
-                                value.dump() + "; use the same options in all processes, or set `reconfigure`");
+    refuse_other(what, key, has, value);
   }
   return false;
 }
