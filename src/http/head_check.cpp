@@ -9,6 +9,9 @@ namespace {
 
 constexpr refusal bad_line{.status = 400, .why = "the request line has to be \"METHOD target HTTP/1.1\""};
 
+/// Visible ASCII, or a space: right wherever it is.
+bool is_plain(char c) noexcept { return c >= ' ' && c < 0x7f; }
+
 bool digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
 /// "HTTP/1.1", or another version.
@@ -20,6 +23,7 @@ bool is_version(std::string_view text) noexcept {
 
 refusal head_check::look(std::string_view head) noexcept {
   for (; seen_ < head.size() && !ended_; ++seen_) {
+    if (is_plain(head[seen_]) && !after_cr_ && seen_ < most_) continue;
     if (seen_ >= most_) {
       return first_line_ ? refusal{.status = 414, .why = "the request's target is too long"}
                          : refusal{.status = 431, .why = "the request's head is too large"};

@@ -7,6 +7,7 @@
 #include <gofer/http.hpp>
 
 #include "http/server_core.hpp"
+#include "sched/rest.hpp"
 
 namespace gofer::inline v0::http {
 namespace {
@@ -71,6 +72,32 @@ void server_core::accept_connections() noexcept {
   changed_.notify_all();
 }
 
+/// What the fiber of a connection does, from accept to close.
+class server_core::session_fiber {
+ public:
+  session_fiber(std::shared_ptr<server_core> core, net::connection c, bool welcome) noexcept
+      : core_(std::move(core)), connection_(std::move(c)), welcome_(welcome) {}
+
+  /// True: rests.
+  bool operator()() noexcept {
+    if (session_ == nullptr) session_ = core_->begin_session(std::move(connection_));
+    if (session_ != nullptr) {
+      if (welcome_ && session_->serve()) return true;
+      if (!welcome_) session_->turn_away();
+      core_->unlink(*session_);
+      session_.reset();
+    }
+    core_->let_go(welcome_);
+    return false;
+  }
+
+ private:
+  std::shared_ptr<server_core> core_;
+  net::connection connection_;  // until the session has it
+  std::unique_ptr<session> session_;
+  bool welcome_;
+};
+
 /// Starts a session's fiber.
 void server_core::take_on(net::connection c) noexcept {
   bool welcome = true;
@@ -86,28 +113,23 @@ void server_core::take_on(net::connection c) noexcept {
     n.overloaded += welcome ? 0 : 1;
   });
   try {
-    go(go_options{.name = "http"},
-       [self = shared_from_this(), c = std::move(c), welcome]() mutable { self->run_session(std::move(c), welcome); });
+    sched::start_resting("http", session_fiber(shared_from_this(), std::move(c), welcome));
   } catch (const std::exception& e) {
     report_unserved(e);
     let_go(welcome);
   }
 }
 
-void server_core::run_session(net::connection c, bool welcome) noexcept {
+/// Null if there is no memory.
+std::unique_ptr<session> server_core::begin_session(net::connection c) noexcept {
   try {
-    session s(*this, secured(std::move(c)));
-    link(s);
-    if (welcome) {
-      s.serve();
-    } else {
-      s.turn_away();
-    }
-    unlink(s);
+    auto s = std::make_unique<session>(*this, secured(std::move(c)));
+    link(*s);
+    return s;
   } catch (const std::exception& e) {
     report_unserved(e);
+    return nullptr;
   }
-  let_go(welcome);
 }
 
 /// A connection that was taken on is closed.

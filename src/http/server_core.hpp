@@ -54,7 +54,8 @@ class server_core : public std::enable_shared_from_this<server_core> {
  private:
   void accept_connections() noexcept;
   void take_on(net::connection c) noexcept;
-  void run_session(net::connection c, bool welcome) noexcept;
+  class session_fiber;
+  std::unique_ptr<session> begin_session(net::connection c) noexcept;
   void let_go(bool welcome) noexcept;
   net::connection secured(net::connection c);
   void link(session& s);

@@ -7,6 +7,7 @@
 
 #include "http/server_core.hpp"
 #include "http/status.hpp"
+#include "net/network.hpp"
 
 namespace gofer::inline v0::http {
 namespace {
@@ -35,10 +36,15 @@ session::~session() {
   }
 }
 
-void session::serve() noexcept {
+bool session::serve() noexcept {
   try {
-    while (read_request() && answer()) {
-    }
+    do {
+      if (!std::exchange(awaiting_, true)) await_request();
+      const std::optional<bool> came = first_byte();
+      if (!came) return true;
+      if (!*came) break;
+      awaiting_ = false;
+    } while (read_request() && answer());
     // After a last answer: with bytes of the client unread, closing would be a reset that can overtake it.
     if (!keep_alive_ && !broken_) linger();
   } catch (const std::exception& e) {
@@ -46,6 +52,7 @@ void session::serve() noexcept {
   }
   stop_.request_stop();
   connection_.close();
+  return false;
 }
 
 void session::look_up() noexcept {
@@ -68,17 +75,18 @@ void session::make_room() {
   if (filled || 2 * now_->end > now_->buffer.size()) now_->buffer.resize(2 * now_->buffer.size());
 }
 
-/// Calls `attempt()`, which waits for the client, until it returns true or the time is up. False with an error, or
-/// without one if that was no failure.
+/// Calls `attempt()`, which waits for the client, until it returns anything but false or the time is up. False with an
+/// error, or without one if that was no failure.
 template <class F>
-bool session::patiently(sched::time_point deadline, std::error_code& error, F attempt) {
+auto session::patiently(sched::time_point deadline, std::error_code& error, F attempt) {
   for (;;) {
     // Either the shutdown sees that we are idle and cuts this deadline short, or we see the shutdown.
     connection_.set_read_deadline(deadline);
     const bool last_look = idle_.load(std::memory_order_seq_cst) && core_.stopping();
     if (last_look) connection_.set_read_deadline(sched::time_point::min());
-    if (attempt()) return true;
-    if (error != std::errc::timed_out || last_look || sched::now() >= deadline) return false;
+    const auto outcome = attempt();
+    if (outcome != false) return outcome;
+    if (error != std::errc::timed_out || last_look || sched::now() >= deadline) return outcome;
   }
 }
 
@@ -139,16 +147,23 @@ void session::give_back() {
   core_.spare.give_back(now_);
 }
 
-/// Reads the next request, of one whose body is streamed the head. False: there will be none.
-bool session::read_request() {
+/// From here on the next request is waited for.
+void session::await_request() {
   give_back();
   idle_.store(!has_unread(), std::memory_order_seq_cst);
-  sched::time_point deadline =
-      sched::deadline_after(first_ || has_unread() ? core_.options.header_timeout : core_.options.idle_timeout);
-  if (now_ == nullptr) {
-    std::error_code error;
-    if (!patiently(deadline, error, [&] { return connection_.wait_readable(error); })) return false;
-  }
+  due_ = sched::deadline_after(first_ || has_unread() ? core_.options.header_timeout : core_.options.idle_timeout);
+}
+
+/// True: something has come of the next request; false: nothing will. Nothing: the fiber is to rest until it has.
+std::optional<bool> session::first_byte() {
+  if (now_ != nullptr) return true;
+  std::error_code error;
+  return patiently(due_, error, [&] { return net::connection_access::of(connection_).rest(error); });
+}
+
+/// Reads the next request, of one whose body is streamed the head. False: there will be none.
+bool session::read_request() {
+  sched::time_point deadline = due_;
   begin_request();
   refusal why;
   while (!now_->parser->has_head()) {
@@ -464,9 +479,12 @@ void session::throw_gone(const char* operation) const {
 
 void session::write(std::string_view bytes) {
   if (broken_) return;
+  auto all = std::as_bytes(std::span(bytes));
+  net::connection_access::of(connection_).write_now(all);
+  if (all.empty()) return;
   std::error_code error;
   connection_.set_write_deadline(sched::deadline_after(core_.options.write_timeout));
-  connection_.write(std::as_bytes(std::span(bytes)), error);
+  connection_.write(all, error);
   if (error) break_off();
 }
 

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -16,7 +17,8 @@ namespace gofer::inline v0::http {
 
 class server_core;
 
-/// One connection of a server, from accept to close, in a fiber of its own.
+/// One connection of a server, from accept to close, in a fiber of its own, which rests while nothing of a request has
+/// come.
 class session {
  public:
   session(server_core& core, net::connection c);
@@ -24,8 +26,9 @@ class session {
   session& operator=(const session&) = delete;
   ~session();
 
-  /// Reads requests and answers them until one side is done.
-  void serve() noexcept;
+  /// Reads requests and answers them until one side is done; false then. True: the fiber is to rest, and to call this
+  /// again when it is woken.
+  bool serve() noexcept;
 
   /// Answers 503 and closes, without reading a request.
   void turn_away() noexcept;
@@ -49,12 +52,14 @@ class session {
   session* next = nullptr;      // likewise
 
  private:
+  void await_request();
+  std::optional<bool> first_byte();
   bool read_request();
   void begin_request();
   void give_back();
   void make_room();
   template <class F>
-  bool patiently(sched::time_point deadline, std::error_code& error, F attempt);
+  auto patiently(sched::time_point deadline, std::error_code& error, F attempt);
   bool read_more(sched::time_point deadline, std::error_code& error);
   bool advance(sched::time_point deadline, refusal& why);
   bool read_whole_body();
@@ -83,24 +88,28 @@ class session {
   std::string_view unread() const noexcept { return {now_->buffer.data() + now_->begin, now_->end - now_->begin}; }
   bool has_unread() const noexcept { return now_ != nullptr && now_->begin != now_->end; }
 
+  // What every request needs comes first.
   server_core& core_;
   net::connection connection_;
-  std::stop_source stop_;
-  const std::string remote_address_;
-  exchange* now_ = nullptr;                // null while nothing of the next request has come
-  std::atomic<bool> body_pending_{false};  // the handler has yet to read what is left of a body
-  std::atomic<bool> token_asked_{false};
-  // While an answer is made by who asked for the token, a fiber waits for the client's next byte, or its end:
-  std::atomic<bool> watched_{false};
-  wait_group watcher_;
-  std::byte ahead_{};
-  bool has_ahead_ = false;
-
-  bool first_ = true;             // no request has come yet
-  std::atomic<bool> idle_{true};  // no byte of the next request has come yet
+  exchange* now_ = nullptr;  // null while nothing of the next request has come
+  sched::time_point due_{};  // by then it has to
+  bool awaiting_ = false;    // for the first byte of it
+  bool first_ = true;        // no request has come yet
   bool keep_alive_ = true;
   bool answering_ = false;  // the head of the answer has been made
   bool broken_ = false;     // a write failed: there is nobody to answer
+  bool has_ahead_ = false;
+  std::byte ahead_{};
+  std::atomic<bool> idle_{true};           // no byte of the next request has come yet
+  std::atomic<bool> body_pending_{false};  // the handler has yet to read what is left of a body
+  std::atomic<bool> token_asked_{false};
+  // While an answer is made by who asked for the token, a fiber waits for the client's next byte, or its end, and puts
+  // it in ahead_:
+  std::atomic<bool> watched_{false};
+  wait_group watcher_;
+
+  std::stop_source stop_;
+  const std::string remote_address_;
 };
 
 }  // namespace gofer::inline v0::http

@@ -104,12 +104,14 @@ class tls_socket final : public net::socket {
   }
 
   bool wait_readable(std::error_code& error) noexcept override {
-    {
-      const std::scoped_lock hold(lock_);
-      error.clear();
-      if (SSL_pending(ssl_.get()) != 0 || BIO_ctrl_pending(SSL_get_rbio(ssl_.get())) != 0) return true;
-    }
-    return below_.wait_readable(error);
+    error.clear();
+    return has_unread() || below_.wait_readable(error);
+  }
+
+  std::optional<bool> rest(std::error_code& error) noexcept override {
+    error.clear();
+    if (has_unread()) return true;
+    return net::connection_access::of(below_).rest(error);
   }
 
   void write(std::span<const std::byte> all, std::error_code& error) noexcept override {
@@ -148,6 +150,11 @@ class tls_socket final : public net::socket {
   std::string local_address() override { return below_.local_address(); }
 
  private:
+  /// The peer has sent what nobody has read yet.
+  bool has_unread() noexcept {
+    const std::scoped_lock hold(lock_);
+    return SSL_pending(ssl_.get()) != 0 || BIO_ctrl_pending(SSL_get_rbio(ssl_.get())) != 0;
+  }
   static constexpr std::size_t at_once = 65536;
 
   /// Calls into OpenSSL; what SSL_get_error says of it. `error` is set if there is one.

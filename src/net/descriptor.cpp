@@ -20,7 +20,7 @@ sched::poll_record* watch(int number) {
 
 }  // namespace
 
-descriptor::descriptor(int number, const endpoint& remote) : number_(number), remote_(remote), record_(watch(number)) {}
+descriptor::descriptor(int number, const endpoint& remote) : number_(number), record_(watch(number)), remote_(remote) {}
 
 bool descriptor::enter() noexcept {
   std::uint32_t seen = uses_.load(std::memory_order_relaxed);
@@ -39,13 +39,17 @@ void descriptor::leave() noexcept {
 }
 
 bool descriptor::wait(direction d, const char* reason, std::error_code& error) noexcept {
-  const std::atomic<sched::time_point>& limit = deadline_[static_cast<int>(d)];
-  const bool in_time = !is_closed() && side(d).wait(reason, limit) == sched::waiter::woken;
+  const auto& limit = deadline_[static_cast<int>(d)];
+  return wait_ended(d, is_closed() ? sched::waiter::woken : side(d).wait(reason, limit), error);
+}
+
+bool descriptor::wait_ended(direction d, std::uint32_t outcome, std::error_code& error) const noexcept {
   if (is_closed()) {
     error = std::make_error_code(std::errc::operation_canceled);
     return false;
   }
-  if (in_time || sched::now() < limit.load(std::memory_order_acquire)) return true;
+  const auto& limit = deadline_[static_cast<int>(d)];
+  if (outcome == sched::waiter::woken || sched::now() < limit.load(std::memory_order_acquire)) return true;
   error = std::make_error_code(std::errc::timed_out);
   return false;
 }
@@ -62,9 +66,27 @@ bool descriptor::wait_for_more(direction d, const char* reason, std::error_code&
   return wait_if_drained(d, reason, error);
 }
 
+std::optional<bool> descriptor::rest(const char* reason, std::error_code& error) noexcept {
+  constexpr direction d = direction::read;
+  error.clear();
+  if (rested_) {
+    const std::uint32_t outcome = rested_->outcome();
+    rested_.reset();
+    return wait_ended(d, outcome, error);
+  }
+  const use in(*this);
+  if (!in) return wait_ended(d, sched::waiter::woken, error);
+  if (!std::exchange(drained_[static_cast<int>(d)], false) || side(d).ended()) return true;
+  if (is_closed()) return wait_ended(d, sched::waiter::woken, error);
+  const std::uint32_t at_once = side(d).rest(rested_, reason, deadline_[static_cast<int>(d)]);
+  if (at_once == sched::waiter::pending) return std::nullopt;
+  rested_.reset();
+  return wait_ended(d, at_once, error);
+}
+
 void descriptor::set_deadline(direction d, sched::time_point at) noexcept {
-  deadline_[static_cast<int>(d)].store(at, std::memory_order_release);
-  side(d).nudge();  // whoever waits looks at it again
+  const sched::time_point before = deadline_[static_cast<int>(d)].exchange(at, std::memory_order_acq_rel);
+  if (before != at) side(d).nudge();  // whoever waits looks at it again
 }
 
 void descriptor::close(void (*last)(int number)) noexcept {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -71,6 +72,9 @@ class descriptor {
   /// Waits where `run` would before its first call. False with an error.
   bool wait_for_more(direction d, const char* reason, std::error_code& error) noexcept;
 
+  /// As socket::rest.
+  std::optional<bool> rest(const char* reason, std::error_code& error) noexcept;
+
   void set_deadline(direction d, sched::time_point at) noexcept;
   /// `last(number)` is called at once, while calls under way still keep the descriptor open.
   void close(void (*last)(int number) = nullptr) noexcept;
@@ -108,19 +112,22 @@ class descriptor {
   void leave() noexcept;
   sched::poll_side& side(direction d) noexcept { return d == direction::read ? record_->readable : record_->writable; }
   bool wait(direction d, const char* reason, std::error_code& error) noexcept;
+  bool wait_ended(direction d, std::uint32_t outcome, std::error_code& error) const noexcept;
   /// With the turn: waits if the call before has taken all that there was. False with an error.
   bool wait_if_drained(direction d, const char* reason, std::error_code& error) noexcept {
     return !std::exchange(drained_[static_cast<int>(d)], false) || side(d).ended() || wait(d, reason, error);
   }
 
+  // What every operation looks at comes first.
   const int number_;
-  const endpoint remote_;
-  sched::poll_record* record_;
   std::atomic<std::uint32_t> uses_{one_use};  // `closed`, and one_use for being open and for each call under way
   // By direction:
   std::atomic<sched::time_point> deadline_[2]{sched::no_deadline, sched::no_deadline};
   mutex turn_[2];
-  bool drained_[2]{};  // guarded by turn_
+  bool drained_[2]{true, false};  // guarded by turn_; what comes before a descriptor is watched is an edge, too
+  sched::poll_record* const record_;
+  std::optional<sched::waiter> rested_;  // of the fiber that rests for what it can read, or has until it is called anew
+  const endpoint remote_;
 };
 
 }  // namespace gofer::inline v0::net

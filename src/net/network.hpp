@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,7 +26,17 @@ class socket {
 
   virtual std::size_t read_some(std::span<std::byte> into, std::error_code& error) noexcept = 0;
   virtual bool wait_readable(std::error_code& error) noexcept = 0;
+
+  /// The same for a fiber that needs no stack meanwhile (sched/rest.hpp). Nothing: it is to return from its function
+  /// now, and to ask again when it is called anew. Nobody else reads at that time. A network may also just wait.
+  virtual std::optional<bool> rest(std::error_code& error) noexcept { return wait_readable(error); }
+
   virtual void write(std::span<const std::byte> all, std::error_code& error) noexcept = 0;
+
+  /// Sends what need not wait, and takes it off `all`; the write of what is left finds what is wrong. Nobody else
+  /// writes at that time. A network may also leave all of it.
+  virtual void write_now(std::span<const std::byte>& /*all*/) noexcept {}
+
   virtual void set_deadline(direction d, sched::time_point at) noexcept = 0;
   virtual void shutdown_write() noexcept = 0;
   virtual void close() noexcept = 0;
@@ -33,9 +44,10 @@ class socket {
   virtual std::string local_address() = 0;
 };
 
-/// For networks, and for what puts itself between a connection and its network.
+/// For networks, and for what puts itself between a connection and its network, or is a fiber of it that rests.
 struct connection_access {
   static connection make(std::unique_ptr<socket> s) noexcept { return connection(connection::handle(s.release())); }
+  static socket& of(connection& c) noexcept { return *c.socket_; }
 };
 
 /// Where connections come in.

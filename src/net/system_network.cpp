@@ -36,6 +36,10 @@ class system_socket final : public socket {
     return descriptor_.wait_for_more(direction::read, "net::connection::wait_readable", error);
   }
 
+  std::optional<bool> rest(std::error_code& error) noexcept override {
+    return descriptor_.rest("net::connection::wait_readable", error);
+  }
+
   void write(std::span<const std::byte> all, std::error_code& error) noexcept override {
     // One call for the whole of it, so that the turn is kept: what was sent is no success until nothing is left.
     descriptor_.run(direction::write, "net::connection::write", error, [&](int number) {
@@ -46,6 +50,14 @@ class system_socket final : public socket {
       }
       return 0L;
     });
+  }
+
+  void write_now(std::span<const std::byte>& all) noexcept override {
+    std::error_code left_to_write;
+    const long sent = descriptor_.run_now(left_to_write, [&](int number) {
+      return arch::system_call([&] { return ::send(number, all.data(), all.size(), MSG_NOSIGNAL); });
+    });
+    if (sent > 0) all = all.subspan(static_cast<std::size_t>(sent));
   }
 
   void connect(const endpoint& to, sched::time_point deadline, std::error_code& error) noexcept {

@@ -20,12 +20,14 @@ enum class departure : std::uint8_t {
   park,          // waits; whoever claimed its waiter makes it runnable
   park_outside,  // likewise; what happens outside of the program can wake it
   yield,         // wants to go on after the others
+  rest,          // waits as in park_outside, without a stack: when it is woken its function is called anew
   finish,        // its function has returned
 };
 
 /// A fiber's control block, which holds its function, too. A fiber gets a stack when it runs for the first time, so
 /// that one which has yet to run is small, and one that runs right after another has finished finds that one's stack
-/// warm. Blocks are reused, never freed: whoever looks at all fibers may look at any time.
+/// warm. For the same reason it may rest, without a stack, and run from the beginning again. Blocks are reused, never
+/// freed: whoever looks at all fibers may look at any time.
 struct alignas(arch::cache_line) fiber {
   // What every switch touches lies in the first line.
   void* sp = nullptr;                // where to go on while it does not run
@@ -41,7 +43,7 @@ struct alignas(arch::cache_line) fiber {
   owned<std::uint8_t> stack_class;    // the binary logarithm of its stack's size
   owned<std::uint8_t> name_length{};  // 0: the name below means nothing
 
-  void (*body)(void* closure) = nullptr;
+  bool (*body)(void* closure) = nullptr;
   std::atomic<void*> locals{nullptr};  // its fiber_local values
   alignas(16) std::array<std::byte, closure_room> closure{};
   std::array<owned<char>, 31> name_text{};

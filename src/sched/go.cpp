@@ -54,7 +54,7 @@ fiber_draft draft_fiber(std::size_t stack_size, std::string_view name) {
   return {.who = f, .closure = f->closure.data()};
 }
 
-void start_fiber(fiber_draft draft, void (*body)(void* closure)) noexcept {
+void start_fiber(fiber_draft draft, bool (*body)(void* closure)) noexcept {
   auto& r = runtime::get();
   thread& t = this_thread();
   processor* p = t.proc.get();

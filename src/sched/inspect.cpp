@@ -48,9 +48,10 @@ inspection::inspection(runtime& r, const fiber& f) noexcept : runtime_(r) {
   } else {
     seen.what = sighting::state::waiting;
     seen.object = f.waiting_on.get();
-    seen.outside = f.leaving.get() == departure::park_outside;
+    const departure why = f.leaving.get();
+    seen.outside = why != departure::park;
     seen.since = since(r, f.waiting_since.get());
-    seen.context = context_of(f);
+    if (why != departure::rest) seen.context = context_of(f);
     arch::take_up(&f);  // handed on when it began to wait
   }
 }

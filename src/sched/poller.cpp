@@ -26,35 +26,48 @@ poll_record* record_of(std::uint64_t tag) noexcept {
 
 }  // namespace
 
+/// Lets `self` wait from now on, and returns `pending`; or says how its wait ends at once.
+std::uint32_t poll_side::let_in(waiter& self, wait_limit& of_thread, const std::atomic<time_point>& deadline) noexcept {
+  const std::scoped_lock hold(lock_);
+  if (ready_) {
+    ready_ = false;
+    return waiter::woken;
+  }
+  // With the lock, which a nudge takes: a change before this is seen here, and one after this finds us waiting.
+  const time_point until = deadline.load(std::memory_order_acquire);
+  if (until == time_point::min()) return waiter::timed_out;
+  if (self.owner().running == nullptr) {
+    of_thread.deadline = until;
+  } else {
+    until_ = until;
+    if (until < alarm_) set_alarm(until);
+  }
+  waiting_ = &self;
+  return waiter::pending;
+}
+
 std::uint32_t poll_side::wait(const char* reason, const std::atomic<time_point>& deadline) noexcept {
   // In a program whose plain threads alone use the network no worker has been started that would sleep in the poller.
   auto& r = runtime::get();
   if (!r.network.occupied()) r.notify();
   wait_limit limit;  // of a plain thread, which keeps its time itself
   waiter self(reason, this, limit, wakers::kernel);
-  {
-    const std::scoped_lock hold(lock_);
-    if (ready_) {
-      ready_ = false;
-      return waiter::woken;
-    }
-    // With the lock, which a nudge takes: a change before this is seen here, and one after this finds us waiting.
-    const time_point until = deadline.load(std::memory_order_acquire);
-    if (until == time_point::min()) return waiter::timed_out;
-    if (self.owner().running == nullptr) {
-      limit.deadline = until;
-    } else {
-      until_ = until;
-      if (until < alarm_) set_alarm(until);
-    }
-    waiting_ = &self;
-  }
+  if (const std::uint32_t at_once = let_in(self, limit, deadline); at_once != waiter::pending) return at_once;
   const std::uint32_t outcome = self.wait();
   if (outcome != waiter::woken) {
     const std::scoped_lock hold(lock_);
     if (waiting_ == &self) waiting_ = nullptr;
   }
   return outcome;
+}
+
+std::uint32_t poll_side::rest(std::optional<waiter>& self, const char* reason,
+                              const std::atomic<time_point>& deadline) noexcept {
+  wait_limit none;  // fibers' time is kept here
+  self.emplace(reason, this, for_ever, wakers::kernel);
+  const std::uint32_t at_once = let_in(*self, none, deadline);
+  if (at_once == waiter::pending) self->rest();
+  return at_once;
 }
 
 /// With the lock. Wakes somebody, a system call, only if no timer is earlier.

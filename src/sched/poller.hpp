@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <limits>
+#include <optional>
 
 #include <gofer/detail/arch/spin_lock.hpp>
 #include <gofer/detail/sched/waiter.hpp>
@@ -30,6 +31,10 @@ class poll_side : private timer_entry {
   /// whoever changes that calls `nudge` then.
   std::uint32_t wait(const char* reason, const std::atomic<time_point>& deadline) noexcept;
 
+  /// The same for a fiber that rests meanwhile: `pending` if it is to return now, and `self` says later how the wait
+  /// has ended; else what `wait` would return at once.
+  std::uint32_t rest(std::optional<waiter>& self, const char* reason, const std::atomic<time_point>& deadline) noexcept;
+
   /// Lets a present or the next `wait` through.
   void notify() noexcept;
 
@@ -42,6 +47,7 @@ class poll_side : private timer_entry {
  private:
   friend class poller;
   void forget() noexcept;
+  std::uint32_t let_in(waiter& self, wait_limit& of_thread, const std::atomic<time_point>& deadline) noexcept;
   void release(bool remember) noexcept;
   void set_alarm(time_point at) noexcept;
   void cancel_alarm() noexcept;
@@ -58,12 +64,13 @@ class poll_side : private timer_entry {
 
 /// What the poller knows of an open descriptor. Records are reused, never freed, and carry a generation, so that an
 /// event of a closed descriptor never reaches the connection that got its number or its record.
-struct poll_record {
-  poll_side readable;
-  poll_side writable;
+struct alignas(arch::cache_line) poll_record {
+  // What reports an edge needs of a record lies in two lines.
   arch::spin_lock lock;
   std::uint16_t generation = 0;  // guarded by lock
   poll_record* next_free = nullptr;
+  poll_side readable;
+  poll_side writable;
 };
 
 /// The network poller: edge-triggered epoll. A thread that would otherwise sleep waits in it.

@@ -23,6 +23,8 @@ namespace {
 
 GOFER_SWITCH_CODE void* context_of(const fiber& f) noexcept { return f.sp; }
 
+constexpr bool gives_stack_up(departure why) noexcept { return why == departure::finish || why == departure::rest; }
+
 fiber_stack& stack_of(const fiber& f) noexcept { return *f.stack.load(std::memory_order_relaxed); }
 
 /// The fiber is no more: nobody is on its stack, which is not its own any more.
@@ -31,6 +33,12 @@ void recycle(runtime& r, thread& t, fiber& f) noexcept {
   f.id.store(0, std::memory_order_relaxed);
   f.on_thread.store(false, std::memory_order_release);
   r.discard(f, t.proc.get());
+}
+
+/// The fiber rests: nobody is on its stack, which is not its own any more. From here on a waker may make it runnable.
+void lay_down(fiber& f) noexcept {
+  f.stack.store(nullptr, std::memory_order_relaxed);
+  f.on_thread.store(false, std::memory_order_release);  // pairs with the load in wake
 }
 
 /// The destination's part of a switch: `left` is the fiber that was left, or null if it was a scheduler.
@@ -46,10 +54,10 @@ GOFER_INLINED thread& arrive(arch::sanitized_stack& here, fiber* left) noexcept 
   arch::take_up(&its_stack);  // handed on when it was made
   arch::after_switch(here, &its_stack.sanitized);
   const departure why = left->leaving.get();
-  if (why == departure::finish) {
+  if (gives_stack_up(why)) {
     auto& r = runtime::get();
     r.stacks.put(&its_stack, t.proc.get());
-    recycle(r, t, *left);
+    why == departure::finish ? recycle(r, t, *left) : lay_down(*left);
     return t;
   }
   // From here on a waker may make the fiber runnable, and another thread may run it. Pairs with the load in wake.
@@ -97,8 +105,8 @@ void enter(thread& t, fiber& f) noexcept {
   set_context(f, arch::make_context(reinterpret_cast<std::byte*>(stack), fiber_main));
 }
 
-/// Leaves `self` for `to`, or for the scheduler; returns when `self` is resumed. Not at all when it has finished: TSan
-/// must not count an entry that has no exit.
+/// Leaves `self` for `to`, or for the scheduler; returns when `self` is resumed. Not at all when it gives up its stack:
+/// TSan must not count an entry that has no exit.
 GOFER_SWITCH_CODE void leave(thread& t, fiber& self, departure why, fiber* to) noexcept {
   self.leaving.set(why);
   const arch::exception_state my_exceptions = arch::take_exception_state(t.exceptions.get());
@@ -108,12 +116,12 @@ GOFER_SWITCH_CODE void leave(thread& t, fiber& self, departure why, fiber* to) n
   if (to != nullptr) {
     enter(t, *to);
     void* load = context_of(*to);  // before the sanitizers are told: they take what follows for the other's doing
-    arch::before_switch(from, stack_of(*to).sanitized, why == departure::finish);
+    arch::before_switch(from, stack_of(*to).sanitized, gives_stack_up(why));
     left = arch::switch_context(&self.sp, load, &self);
   } else {
     t.running.set(nullptr);
     void* load = t.scheduler_sp;
-    arch::before_switch(from, t.sanitized, why == departure::finish);
+    arch::before_switch(from, t.sanitized, gives_stack_up(why));
     left = arch::switch_context(&self.sp, load, &self);
   }
   // Resumed. Nothing that was read from `t` holds: this may be another thread.
@@ -123,11 +131,14 @@ GOFER_SWITCH_CODE void leave(thread& t, fiber& self, departure why, fiber* to) n
   arch::restore_float_state(my_floats);
 }
 
-void run_body(fiber& self) noexcept {
-  arch::take_up(&self);                           // handed on by the block's last user
+departure run_body(fiber& self) noexcept {
+  arch::take_up(&self);                           // handed on by the block's last user, or by who woke it
   (void)self.id.load(std::memory_order_acquire);  // orders what the starter wrote before the body
   try {
-    self.body(self.closure.data());
+    if (self.body(self.closure.data())) {
+      arch::hand_on(&self);  // to who wakes it
+      return departure::rest;
+    }
   } catch (...) {
     explorer* e = exploring();
     if (e == nullptr) abort_for_exception(self);
@@ -135,6 +146,7 @@ void run_body(fiber& self) noexcept {
   }
   destroy_fiber_locals(self);
   arch::hand_on(&self);  // to who uses the block next
+  return departure::finish;
 }
 
 /// The fiber that has just begun on this stack.
@@ -144,26 +156,27 @@ fiber& begun() noexcept {
   return self;
 }
 
-/// The first frame of every stack. Runs one fiber after another while the next one is new, too: that one finds the
+/// The first frame of every stack. Runs one fiber after another while the next one has none, too: that one finds the
 /// stack warm, and there is nothing to switch.
 GOFER_SWITCH_CODE void fiber_main(void* left) noexcept {
   fiber* self = &begun();
   arrive(stack_of(*self).sanitized, static_cast<fiber*>(left));
   for (;;) {
-    run_body(*self);
+    const departure why = run_body(*self);
     thread& t = this_thread();
     auto& r = runtime::get();
-    r.count(t.proc.get(), &processor_counters::finished);
+    if (why == departure::finish) r.count(t.proc.get(), &processor_counters::finished);
     fiber_stack& stack = stack_of(*self);
     fiber* next = choose(t);
     const bool stays = !arch::contexts_are_kept && next != nullptr &&
                        next->stack_class.get() == self->stack_class.get() &&
                        next->stack.load(std::memory_order_relaxed) == nullptr;
     if (!stays) {
-      leave(t, *self, departure::finish, next);
+      leave(t, *self, why, next);
       __builtin_unreachable();
     }
-    recycle(r, t, *self);
+    self->leaving.set(why);
+    why == departure::finish ? recycle(r, t, *self) : lay_down(*self);
     (void)arch::take_float_state();  // what the one that finished has set is not for the next
     self = next;
     self->stack.store(&stack, std::memory_order_relaxed);

@@ -102,21 +102,28 @@ std::uint32_t waiter::block_thread() noexcept {
   return outcome();
 }
 
-std::uint32_t waiter::block_fiber() noexcept {
-  if (woken_by_itself_) return outcome();
-  fiber& self = *self_.running;
-  thread& t =
-      this_thread();  // not who made the waiter: a lock of users may have been unlocked meanwhile, and have waited
-  processor* p = t.proc.get();
-  auto& r = runtime::get();
-  if (p != nullptr) p->counters.parks.add(1);
+/// Counts the wait, and lets others see it.
+void waiter::announce(fiber& self) noexcept {
+  const thread& t = this_thread();
+  if (processor* p = t.proc.get()) p->counters.parks.add(1);
   self.waiting_on.set(object_);
-  self.waiting_since.set(r.coarse_clock.get());
+  self.waiting_since.set(runtime::get().coarse_clock.get());
   self.waiting_in.store(reason_, std::memory_order_release);
-  arch::hand_on(&self);  // to who walks this stack
   if (by_ == wakers::kernel) {
     if (explorer* e = t.explores.get()) e->waits_outside(reason_);
   }
+}
+
+void waiter::rest() noexcept { announce(*self_.running); }
+
+std::uint32_t waiter::block_fiber() noexcept {
+  if (woken_by_itself_) return outcome();
+  fiber& self = *self_.running;
+  announce(self);
+  arch::hand_on(&self);  // to who walks this stack
+  thread& t =
+      this_thread();  // not who made the waiter: a lock of users may have been unlocked meanwhile, and have waited
+  auto& r = runtime::get();
   const departure why = by_ == wakers::kernel ? departure::park_outside : departure::park;
   if (limit_.deadline == no_deadline) {
     depart(t, self, why);

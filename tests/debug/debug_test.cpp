@@ -11,6 +11,7 @@
 #include <latch>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <stdexcept>
 #include <string>
@@ -20,6 +21,7 @@
 
 #include "arch/sanitizer.hpp"
 #include "debug/call_stack.hpp"
+#include "sched/rest.hpp"
 #include "sched/runtime.hpp"
 #include "support/callers.hpp"
 #include "support/child_output.hpp"
@@ -329,6 +331,40 @@ TEST_F(NoDeadlock, WhileASocketIsWaitedFor) {
     while (read(ends[0], &byte, 1) < 0) record->readable.wait("test", never);
     EXPECT_EQ(byte, 'x');
   });
+}
+
+/// A fiber that waits without a stack, in a place that outlives it.
+struct rester {
+  gofer::sched::poll_side side;
+  std::atomic<gofer::sched::time_point> deadline{gofer::sched::no_deadline};
+  std::optional<gofer::sched::waiter> self;
+  gofer::wait_group over;
+
+  rester() {
+    over.add(1);
+    gofer::sched::start_resting("rests", [this]() noexcept {
+      if (!self && side.rest(self, "test rest", deadline) == gofer::sched::waiter::pending) return true;
+      over.done();
+      return false;
+    });
+  }
+};
+
+TEST_F(NoDeadlock, WhileAFiberRests) {
+  if (!test::is_child()) return expect_quiet();
+  rester fiber;
+  std::this_thread::sleep_for(long_enough);
+  fiber.side.notify();
+  fiber.over.wait();
+}
+
+TEST(Dump, ShowsAFiberThatRests) {
+  rester fiber;
+  wait_until([] { return gofer::stats().parked == 1; });
+  EXPECT_THAT(written([](int fd) { gofer::debug::dump(fd); }),
+              ContainsRegex("fiber [0-9]+ \"rests\" waiting 0\\.[0-9] s in test rest"));
+  fiber.side.notify();
+  fiber.over.wait();
 }
 
 TEST(LockOrder, AnInversionThatDidNotHangIsReportedOnceWithBothStacks) {

@@ -35,7 +35,7 @@ def wait_until(condition, what, seconds=30):
         if condition():
             return
         time.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s: {what}")
+    raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what}")
 
 
 class Server:
@@ -183,7 +183,7 @@ class Chaos(unittest.TestCase):
         """As above, of servers that were killed: such a one knows the ids of those tasks alone that it still holds, so that one
         which is sent again because the answer was lost may be stored, and run, again. It has one effect all the same."""
         self.end_of(submitter)
-        wait_until(lambda: self.is_all_finished(self.status()), "all that is stored is finished", 60)
+        wait_until(lambda: self.is_all_finished(self.status()), lambda: f"all that is stored is finished: {self.status()}", 60)
         effects, runs = self.entries()
         self.assertEqual([i for i, e in enumerate(effects) if e != 1], [], "tasks without an effect, or with several")
         said, status = self.end_of(self.submitter(0)), self.status()

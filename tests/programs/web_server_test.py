@@ -406,7 +406,7 @@ class Clients(unittest.TestCase):
             each = (resident() - before) / count
             print(f"{count} idle connections: {each:.0f} bytes each", file=sys.stderr)
             if not SANITIZED:
-                self.assertLess(each, 20_000)
+                self.assertLess(each, 3_000)
             for c in kept:
                 c.sendall(request)
                 self.assertTrue(c.recv(4096).startswith(right))

@@ -94,7 +94,7 @@ class Fiber(gdb.Command):
         if bool(value(fiber["on_thread"])):
             raise gdb.GdbError(f"fiber {number} is running; \"thread apply all backtrace\" shows it")
         if int(value(fiber["stack"])) == 0:
-            raise gdb.GdbError(f"fiber {number} has not run yet; it has no stack")
+            raise gdb.GdbError(f"fiber {number} has no stack: it has yet to run, or rests until its socket is ready")
         self.at(int(fiber["sp"]), command or "backtrace")
 
     @staticmethod

@@ -22,30 +22,41 @@ struct fiber_draft {
 
 /// `stack_size` 0: the runtime's. Throws std::system_error when no stack can be had, std::bad_alloc.
 fiber_draft draft_fiber(std::size_t stack_size, std::string_view name);
-void start_fiber(fiber_draft draft, void (*body)(void* closure)) noexcept;
+/// `body` returns true to be called anew (waiter::rest); else the fiber has finished.
+void start_fiber(fiber_draft draft, bool (*body)(void* closure)) noexcept;
 void discard_fiber(fiber_draft draft) noexcept;
+
+template <class Closure>
+inline constexpr bool fits_in_block = sizeof(Closure) <= closure_room && alignof(Closure) <= 16;
+
+/// A draft with `f` as its closure.
+template <class F>
+fiber_draft draft_fiber(std::size_t stack_size, std::string_view name, F&& f) {
+  const fiber_draft draft = draft_fiber(stack_size, name);
+  try {
+    new (draft.closure) std::decay_t<F>(std::forward<F>(f));
+  } catch (...) {
+    discard_fiber(draft);
+    throw;
+  }
+  return draft;
+}
 
 /// Starts `f()` as a fiber, which owns `f`. Inlined always, so that the place it is called from is in user's code.
 template <class F>
 [[gnu::always_inline]] inline void start(std::size_t stack_size, std::string_view name, F&& f) {
   using closure = std::decay_t<F>;
-  if constexpr (sizeof(closure) > closure_room || alignof(closure) > 16) {
+  if constexpr (!fits_in_block<closure>) {
     start(stack_size, name, [boxed = std::make_unique<closure>(std::forward<F>(f))] { (*boxed)(); });
   } else {
-    const fiber_draft draft = draft_fiber(stack_size, name);
-    try {
-      new (draft.closure) closure(std::forward<F>(f));
-    } catch (...) {
-      discard_fiber(draft);
-      throw;
-    }
-    start_fiber(draft, [](void* at) {
+    start_fiber(draft_fiber(stack_size, name, std::forward<F>(f)), [](void* at) {
       auto* own = static_cast<closure*>(at);
       struct destroy {
         closure* what;
         ~destroy() { what->~closure(); }
       } const at_end{own};
       std::move (*own)();
+      return false;
     });
   }
 }

@@ -85,6 +85,11 @@ class waiter {
   /// `timed_out`, on its stop request `stopped`.
   std::uint32_t wait() noexcept;
 
+  /// Instead of `wait`, for a fiber that is about to return true from its body, which happens next: it waits without a
+  /// stack, and is called anew when the waiter was claimed and woken. Then this waiter, which is not in its frame, has
+  /// the outcome. Without a limit; by wakers::kernel only.
+  void rest() noexcept;
+
   std::uint32_t outcome() const noexcept { return outcome_.load(std::memory_order_acquire); }
 
   const caller& owner() const noexcept { return self_; }
@@ -95,6 +100,7 @@ class waiter {
   std::uint32_t block() noexcept;
   std::uint32_t block_thread() noexcept;
   std::uint32_t block_fiber() noexcept;
+  void announce(fiber& self) noexcept;
 
   atomic<std::uint32_t> outcome_{pending};
   const bool contested_;
