@@ -13,11 +13,8 @@ const std::string nothing;
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 /// RFC 9110, section 5.6.2.
-bool is_token(std::string_view text) noexcept {
-  return !text.empty() && std::ranges::all_of(text, [](char c) {
-    return is_letter_or_digit(c) || std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-  });
-}
+constexpr auto of_tokens = byte_set::of_letters_digits_and("!#$%&'*+-.^_`|~");
+bool is_token(std::string_view text) noexcept { return !text.empty() && of_tokens.has_all_of(text); }
 
 bool is_field_value(std::string_view text) noexcept { return std::ranges::none_of(text, is_control); }
 

@@ -10,7 +10,7 @@ namespace {
 constexpr refusal bad_line{.status = 400, .why = "the request line has to be \"METHOD target HTTP/1.1\""};
 
 /// Visible ASCII, or a space: right wherever it is.
-bool is_plain(char c) noexcept { return c >= ' ' && c < 0x7f; }
+bool is_plain(char c) noexcept { return c >= ' ' && c != 0x7f; }
 
 bool digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
@@ -22,8 +22,13 @@ bool is_version(std::string_view text) noexcept {
 }  // namespace
 
 refusal head_check::look(std::string_view head) noexcept {
-  for (; seen_ < head.size() && !ended_; ++seen_) {
-    if (is_plain(head[seen_]) && !after_cr_ && seen_ < most_) continue;
+  for (; !ended_; ++seen_) {
+    if (!after_cr_) {
+      const auto first = head.begin() + static_cast<std::ptrdiff_t>(seen_);
+      const auto limit = head.begin() + static_cast<std::ptrdiff_t>(std::clamp(most_, seen_, head.size()));
+      seen_ = static_cast<std::size_t>(std::find_if_not(first, limit, is_plain) - head.begin());
+    }
+    if (seen_ == head.size()) break;
     if (seen_ >= most_) {
       return first_line_ ? refusal{.status = 414, .why = "the request's target is too long"}
                          : refusal{.status = 431, .why = "the request's head is too large"};
@@ -57,9 +62,10 @@ refusal head_check::end_line(std::string_view head) noexcept {
     return {};
   }
   first_line_ = false;
-  const auto version = line.rfind(' ');
-  const bool two_spaces = std::ranges::count(line, ' ') == 2 && !line.starts_with(' ');
-  return two_spaces && is_version(line.substr(version + 1)) ? refusal{} : bad_line;
+  const auto target = line.find(' ') + 1;
+  const auto version = line.rfind(' ') + 1;
+  const bool two_spaces = target > 1 && target != version && line.find(' ', target) + 1 == version;
+  return two_spaces && is_version(line.substr(version)) ? refusal{} : bad_line;
 }
 
 }  // namespace gofer::inline v0::http

@@ -44,8 +44,8 @@ const std::string& request::header(std::string_view name) const noexcept { retur
 const std::string& request::id() const {
   if (!id_.empty()) return id_;
   const std::string& given = header("X-Request-Id");
-  const auto plain = [](char c) { return is_letter_or_digit(c) || c == '-' || c == '_' || c == '.'; };
-  id_ = given.size() <= 64 && std::ranges::all_of(given, plain) ? given : "";
+  static constexpr auto plain = byte_set::of_letters_digits_and("-_.");
+  id_ = given.size() <= 64 && plain.has_all_of(given) ? given : "";
   if (id_.empty()) id_ = random_word();
   return id_;
 }

@@ -407,7 +407,7 @@ const std::string& session::date() {
   return now_->date = text;
 }
 
-void session::append_head(const response& r, std::string_view framing) {
+void session::append_head(const response& r, std::string_view framing, std::string_view size) {
   answering_ = true;
   if (core_.stopping() || body_pending_.load(std::memory_order_relaxed)) keep_alive_ = false;
   bool dated = false;
@@ -424,7 +424,7 @@ void session::append_head(const response& r, std::string_view framing) {
   }
   if (!dated) (now_->out += "\r\nDate: ") += date();
   if (!typed && r.status_ != 204 && r.status_ != 304) now_->out += "\r\nContent-Type: text/plain; charset=utf-8";
-  now_->out += framing;
+  (now_->out += framing) += size;
   if (!keep_alive_) {
     now_->out += "\r\nConnection: close";
   } else if (now_->parser->http_1_0()) {
@@ -440,8 +440,11 @@ void session::send(response& r) {
     if (may_have_body(r) && !now_->parser->http_1_0()) write("0\r\n\r\n");
     return;
   }
-  const bool sized = r.status_ != 204 && r.status_ != 304;
-  append_head(r, sized ? "\r\nContent-Length: " + std::to_string(r.body_.size()) : std::string());
+  if (r.status_ == 204 || r.status_ == 304) {
+    append_head(r, "");
+  } else {
+    append_head(r, "\r\nContent-Length: ", std::to_string(r.body_.size()));
+  }
   if (may_have_body(r)) now_->out += r.body_;
   write(now_->out);
 }

@@ -79,7 +79,7 @@ class session {
   void report(const char* what) const;
   void send(response& r);
   const std::string& date();
-  void append_head(const response& r, std::string_view framing);
+  void append_head(const response& r, std::string_view framing, std::string_view size = {});
   bool may_have_body(const response& r) const noexcept;
   void write(std::string_view bytes);
   void break_off();

@@ -9,7 +9,11 @@
 namespace gofer::inline v0::http {
 namespace {
 
+/// What is not itself when it is decoded, or not always.
+constexpr byte_set special(std::string_view("%+\0", 3));
+
 std::optional<std::string> decode(std::string_view text, bool plus_is_space) {
+  if (std::ranges::none_of(text, [](char c) { return special.has(c); })) return std::string(text);
   std::string out;
   out.reserve(text.size());
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -68,10 +72,8 @@ bool skip_scheme(std::string_view& text) {
   return same_name(scheme, "http") || same_name(scheme, "https");
 }
 
-bool all_of(std::string_view text, std::string_view others) {
-  return std::ranges::all_of(text,
-                             [&](char c) { return is_letter_or_digit(c) || others.find(c) != std::string_view::npos; });
-}
+constexpr auto of_addresses = byte_set::of_letters_digits_and(":.%");  // IPv6, with a zone
+constexpr auto of_names = byte_set::of_letters_digits_and("-._~%!$&'()*+;=");
 
 }  // namespace
 
@@ -79,14 +81,14 @@ bool is_authority(std::string_view text) {
   std::string_view port;
   if (text.starts_with('[')) {
     const auto end = text.find(']');
-    if (end == std::string_view::npos || !all_of(text.substr(1, end - 1), ":.%")) return false;
+    if (end == std::string_view::npos || !of_addresses.has_all_of(text.substr(1, end - 1))) return false;
     port = text.substr(end + 1);
     text = text.substr(1, end - 1);
   } else {
     const auto colon = std::min(text.find(':'), text.size());
     port = text.substr(colon);
     text = text.substr(0, colon);
-    if (!all_of(text, "-._~%!$&'()*+;=")) return false;
+    if (!of_names.has_all_of(text)) return false;
   }
   if (text.empty()) return false;
   return port.empty() || (port[0] == ':' && port.find_first_not_of("0123456789", 1) == std::string_view::npos);
@@ -94,7 +96,7 @@ bool is_authority(std::string_view text) {
 
 std::string target::path() const {
   std::string joined;
-  for (const std::string& s : segments) joined += "/" + s;
+  for (const std::string& s : segments) (joined += '/') += s;
   return joined;
 }
 
