@@ -25,16 +25,22 @@ func min(a, b int) int {
 func main() {
 	connections, _ := strconv.Atoi(os.Args[2])
 	seconds, _ := strconv.Atoi(os.Args[3])
-	end := time.Now().Add(time.Duration(seconds) * time.Second)
-	var lock sync.Mutex
-	var all []int
-	fewest := math.MaxInt
-	var wg sync.WaitGroup
+	// All are connected before the first begins: one that still dials beside others under load would seem to be starved.
+	var dialed []net.Conn
 	for i := 0; i < connections; i++ {
 		c, err := net.Dial("tcp", os.Args[1])
 		if err != nil {
 			log.Fatal(err)
 		}
+		dialed = append(dialed, c)
+	}
+	end := time.Now().Add(time.Duration(seconds) * time.Second)
+	var lock sync.Mutex
+	var all []int
+	fewest := math.MaxInt
+	var wg sync.WaitGroup
+	for _, c := range dialed {
+		c := c
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
