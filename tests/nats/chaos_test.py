@@ -183,7 +183,7 @@ class Chaos(unittest.TestCase):
         """As above, of servers that were killed: such a one knows the ids of those tasks alone that it still holds, so that one
         which is sent again because the answer was lost may be stored, and run, again. It has one effect all the same."""
         self.end_of(submitter)
-        wait_until(lambda: self.is_all_finished(self.status()), lambda: f"all that is stored is finished: {self.status()}", 60)
+        wait_until(lambda: self.is_all_finished(self.status()), self.what_is_left, 60)
         effects, runs = self.entries()
         self.assertEqual([i for i, e in enumerate(effects) if e != 1], [], "tasks without an effect, or with several")
         said, status = self.end_of(self.submitter(0)), self.status()
@@ -191,6 +191,10 @@ class Chaos(unittest.TestCase):
             self.assertEqual(said[figure], status[figure], figure)
         self.assertEqual((said["dead"], self.is_all_finished(said)), (0, True))
         self.print_runs(runs)
+
+    def what_is_left(self):
+        ended = [p.args[1] for p in self.processes if p.poll() is not None]
+        return f"all that is stored is finished: {self.status()}; ended are {ended}"
 
     def is_all_finished(self, figures):
         return figures["finished"] == figures["stored"] >= TASKS and figures["queued"] == figures["running"] == 0
