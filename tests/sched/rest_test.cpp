@@ -2,8 +2,11 @@
 
 #include "sched/rest.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -19,23 +22,41 @@
 #include <gofer/wait_group.hpp>
 
 #include "sched/poller.hpp"
+#include "sched/runtime.hpp"
 #include "support/callers.hpp"
 
 namespace {
 
 using namespace std::chrono_literals;
+using gofer::sched::poll_record;
 using gofer::sched::poll_side;
+using gofer::sched::runtime;
 using gofer::sched::start_resting;
 using gofer::sched::time_point;
 using gofer::sched::waiter;
 
-/// What a fiber rests at.
+const std::atomic<time_point> never{gofer::sched::no_deadline};
+
+/// Where a fiber rests: like a descriptor's, the record outlives timers that are still set.
 struct bed {
-  poll_side side;
+  bed() {
+    EXPECT_EQ(pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC), 0);
+    record = runtime::get().network.open(ends[0]);
+  }
+  bed(const bed&) = delete;
+  bed& operator=(const bed&) = delete;
+  ~bed() {
+    runtime::get().network.close(ends[0], record);
+    close(ends[0]);
+    close(ends[1]);
+  }
+  std::uint32_t lie_down() { return record->readable.rest(self, "test rest", deadline); }
+  poll_side& side() { return record->readable; }
+
+  std::array<int, 2> ends{};
+  poll_record* record = nullptr;
   std::atomic<time_point> deadline{gofer::sched::no_deadline};
   std::optional<waiter> self;
-
-  std::uint32_t lie_down() { return side.rest(self, "test rest", deadline); }
 };
 
 /// Waits for what other fibers and threads do, without ours.
@@ -70,7 +91,7 @@ TEST(Rest, CallsTheSameFunctionAnewWhenItIsWoken) {
   });
   for (int i = 1; i <= 3; ++i) {
     wait_for([&] { return f.calls == i && nobody_runs(); });
-    i == 2 ? f.where.side.nudge() : f.where.side.notify();
+    i == 2 ? f.where.side().nudge() : f.where.side().notify();
   }
   wait_for([&] { return f.over.load(); });
   EXPECT_EQ(f.outcomes, (std::vector<std::uint32_t>(3, waiter::woken)));
@@ -90,7 +111,7 @@ TEST(Rest, EndsAtItsDeadlineAndNotWhereNothingIsToBeWaitedFor) {
       f.outcomes.push_back(f.where.self->outcome());
       EXPECT_GE(std::chrono::steady_clock::now(), f.due);
     } else {
-      f.where.side.notify();
+      f.where.side().notify();
       f.outcomes.push_back(f.where.lie_down());  // there is something already
       f.where.deadline = time_point::min();
       f.outcomes.push_back(f.where.lie_down());
@@ -113,7 +134,7 @@ TEST(Rest, KeepsWhatIsTheFibersAndDestroysItAtTheEnd) {
   for (int i = 1; i <= 3; ++i) {
     wait_for([&] { return *witness == i && nobody_runs(); });
     EXPECT_EQ(witness.use_count(), 2);
-    where.side.notify();
+    where.side().notify();
   }
   wait_for([&] { return witness.use_count() == 1; });
 }
@@ -122,7 +143,11 @@ TEST(Rest, NeedsNoStack) {
   if (test::sanitized) GTEST_SKIP() << "sanitizers have memory of their own";
   NEEDS_A_NEW_RUNTIME();
   constexpr int count = 100'000;
-  std::vector<bed> beds(count);
+  struct place {
+    poll_side side;
+    std::optional<waiter> self;
+  };
+  std::vector<place> places(count);
   const auto resident = [] {
     long total = 0;
     long pages = 0;
@@ -131,19 +156,18 @@ TEST(Rest, NeedsNoStack) {
     std::fclose(f);
     return static_cast<double>(pages) * 4096;
   };
-  for (bed& b : beds) b.self.reset();  // so that their memory is there
   const double before = resident();
   std::atomic<int> left{count};
-  for (bed& b : beds) {
-    start_resting("", [&b, &left]() noexcept {
-      if (!b.self) return b.lie_down() == waiter::pending;
+  for (place& p : places) {
+    start_resting("", [&p, &left]() noexcept {
+      if (!p.self) return p.side.rest(p.self, "test rest", never) == waiter::pending;
       --left;
       return false;
     });
   }
   wait_for(nobody_runs);
   EXPECT_LT((resident() - before) / count, 400);
-  for (bed& b : beds) b.side.notify();
+  for (place& p : places) p.side.notify();
   wait_for([&] { return left == 0; });
 }
 
@@ -154,12 +178,11 @@ TEST(RestStress, IsWokenAtAnyMoment) {
   struct of_fiber {
     bed where;
     int round = 0;
-    std::byte* last_frame = nullptr;
   };
   std::vector<of_fiber> fibers(count);
   std::atomic<int> left{count};
   for (of_fiber& f : fibers) {
-    start_resting("", [&f, &left, rounds]() noexcept {
+    start_resting("", [&]() noexcept {
       std::byte frame[512];
       for (std::byte& b : frame) b = static_cast<std::byte>(f.round);
       asm volatile("" : : "r"(frame) : "memory");
@@ -175,7 +198,7 @@ TEST(RestStress, IsWokenAtAnyMoment) {
   }
   test::run_in(test::callers::mixed, 4, [&](int i) {
     for (auto k = static_cast<std::size_t>(i); left != 0; k = (k + 3) % count) {
-      k % 2 == 0 ? fibers[k].where.side.notify() : fibers[k].where.side.nudge();
+      k % 2 == 0 ? fibers[k].where.side().notify() : fibers[k].where.side().nudge();
       gofer::yield();
     }
   });
