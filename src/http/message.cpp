@@ -16,11 +16,11 @@
 namespace gofer::inline v0::http {
 namespace {
 
-const std::string nothing;
+const std::string no_value;
 
 const std::string& find(const field_list& fields, std::string_view name) noexcept {
   const auto found = std::ranges::find(fields, name, [](const auto& f) { return std::string_view(f.first); });
-  return found == fields.end() ? nothing : found->second;
+  return found == fields.end() ? no_value : found->second;
 }
 
 /// 16 digits; nobody else's by chance, but not a secret.

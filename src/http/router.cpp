@@ -52,7 +52,7 @@ relation compare_methods(const std::string& a, const std::string& b) {
   return relation::disjoint;
 }
 
-bool is_token(std::string_view text) {
+bool is_method(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= 'A' && c <= 'Z'; });
 }
 
@@ -66,7 +66,7 @@ pattern parse_pattern(std::string_view text) {
   std::string_view path = text;
   if (const auto space = text.find(' '); space != std::string_view::npos) {
     p.method = text.substr(0, space);
-    if (!is_token(p.method)) refuse("does not begin with a method in capitals");
+    if (!is_method(p.method)) refuse("does not begin with a method in capitals");
     path.remove_prefix(std::min(path.find_first_not_of(' ', space), path.size()));
   }
   if (!path.starts_with('/')) refuse("has no path that begins with a slash");

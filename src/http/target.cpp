@@ -46,17 +46,17 @@ bool parse_path(std::string_view rest, std::vector<std::string>& segments) {
   bool directory = true;  // the path ends in a slash, or in a dot segment
   while (!rest.empty()) {
     const bool last = rest.find('/') == std::string_view::npos;
-    auto segment = decode(take_until(rest, '/'), false);
-    if (!segment) return false;
+    auto part = decode(take_until(rest, '/'), false);
+    if (!part) return false;
     directory = !last;
-    if (*segment == "..") {
+    if (*part == "..") {
       if (segments.empty()) return false;
       segments.pop_back();
       directory = true;
-    } else if (*segment == ".") {
+    } else if (*part == ".") {
       directory = true;
-    } else if (!segment->empty()) {
-      segments.push_back(*std::move(segment));
+    } else if (!part->empty()) {
+      segments.push_back(*std::move(part));
     }
   }
   if (directory) segments.emplace_back();

@@ -14,9 +14,9 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t fetched_ahead = 256;
-constexpr auto tick = 100ms;
+constexpr auto look_interval = 100ms;
 /// After so long without a result we ask whether there are any to come.
-constexpr auto patience = 2s;
+constexpr auto long_silence = 2s;
 
 }  // namespace
 
@@ -94,12 +94,12 @@ void results::run() noexcept {
   const std::stop_token stop = stopping_.get_token();
   while (!stop.stop_requested()) {
     std::optional<std::shared_ptr<arrival>> a;
-    arrived_.receive_for(a, tick);
+    arrived_.receive_for(a, look_interval);
     if (a) give_arrived(**a);
     a.reset();
     if (!finishing_.load(std::memory_order_acquire)) continue;
     if (all_given()) break;
-    if (sched::now() - last_given_ > patience) give_up_what_is_gone();
+    if (sched::now() - last_given_ > long_silence) give_up_what_is_gone();
   }
   parts_.close_results();
 }
