@@ -22,6 +22,11 @@ bool is_field_value(std::string_view text) noexcept { return std::ranges::none_o
 
 bool same_name(std::string_view a, std::string_view b) noexcept { return std::ranges::equal(a, b, {}, lower, lower); }
 
+const std::string& find_value(const field_list& list, std::string_view name) noexcept {
+  const auto found = std::ranges::find(list, name, [](const auto& f) { return std::string_view(f.first); });
+  return found == list.end() ? nothing : found->second;
+}
+
 const std::string& find_field(const field_list& fields, std::string_view name) noexcept {
   const auto found = std::ranges::find_if(fields, [&](const auto& f) { return same_name(f.first, name); });
   return found == fields.end() ? nothing : found->second;

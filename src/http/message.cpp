@@ -16,13 +16,6 @@
 namespace gofer::inline v0::http {
 namespace {
 
-const std::string no_value;
-
-const std::string& find(const field_list& fields, std::string_view name) noexcept {
-  const auto found = std::ranges::find(fields, name, [](const auto& f) { return std::string_view(f.first); });
-  return found == fields.end() ? no_value : found->second;
-}
-
 /// 16 digits; nobody else's by chance, but not a secret.
 std::string random_word() {
   static const std::uint64_t start = std::random_device()() * 0x1'0000'0001ULL ^ std::random_device()();
@@ -35,9 +28,9 @@ std::string random_word() {
 
 }  // namespace
 
-const std::string& request::query(std::string_view name) const noexcept { return find(query_, name); }
+const std::string& request::query(std::string_view name) const noexcept { return find_value(query_, name); }
 
-const std::string& request::path_value(std::string_view name) const noexcept { return find(path_values_, name); }
+const std::string& request::path_value(std::string_view name) const noexcept { return find_value(path_values_, name); }
 
 const std::string& request::header(std::string_view name) const noexcept { return find_field(fields_, name); }
 

@@ -77,8 +77,8 @@ std::optional<bool> descriptor::rest(const char* reason, std::error_code& error)
   const use in(*this);
   if (!in) return wait_ended(d, sched::waiter::woken, error);
   if (!std::exchange(drained_[static_cast<int>(d)], false) || side(d).ended()) return true;
-  if (is_closed()) return wait_ended(d, sched::waiter::woken, error);
-  const std::uint32_t at_once = side(d).rest(rested_, reason, deadline_[static_cast<int>(d)]);
+  const auto& limit = deadline_[static_cast<int>(d)];
+  const std::uint32_t at_once = is_closed() ? sched::waiter::woken : side(d).rest(rested_, reason, limit);
   if (at_once == sched::waiter::pending) return std::nullopt;
   rested_.reset();
   return wait_ended(d, at_once, error);

@@ -18,6 +18,7 @@
 
 #include "sched/runtime.hpp"
 #include "support/callers.hpp"
+#include "support/pipe_pair.hpp"
 
 namespace {
 
@@ -32,15 +33,7 @@ using namespace std::chrono_literals;
 using gofer::sched::poll_record;
 using gofer::sched::runtime;
 using gofer::sched::waiter;
-
-struct pipe_pair {
-  pipe_pair() { EXPECT_EQ(pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC), 0); }
-  ~pipe_pair() {
-    close(ends[0]);
-    close(ends[1]);
-  }
-  std::array<int, 2> ends{};
-};
+using test::pipe_pair;
 
 char read_one(poll_record* record, int fd) {
   for (;;) {

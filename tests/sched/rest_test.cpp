@@ -2,11 +2,8 @@
 
 #include "sched/rest.hpp"
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -17,13 +14,13 @@
 #include <vector>
 
 #include <gofer/go.hpp>
-#include <gofer/latch.hpp>
 #include <gofer/runtime.hpp>
-#include <gofer/wait_group.hpp>
 
 #include "sched/poller.hpp"
 #include "sched/runtime.hpp"
 #include "support/callers.hpp"
+#include "support/memory.hpp"
+#include "support/pipe_pair.hpp"
 
 namespace {
 
@@ -39,22 +36,15 @@ const std::atomic<time_point> never{gofer::sched::no_deadline};
 
 /// Where a fiber rests: like a descriptor's, the record outlives timers that are still set.
 struct bed {
-  bed() {
-    EXPECT_EQ(pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC), 0);
-    record = runtime::get().network.open(ends[0]);
-  }
+  bed() = default;
   bed(const bed&) = delete;
   bed& operator=(const bed&) = delete;
-  ~bed() {
-    runtime::get().network.close(ends[0], record);
-    close(ends[0]);
-    close(ends[1]);
-  }
+  ~bed() { runtime::get().network.close(pipe.ends[0], record); }
   std::uint32_t lie_down() { return record->readable.rest(self, "test rest", deadline); }
   poll_side& side() { return record->readable; }
 
-  std::array<int, 2> ends{};
-  poll_record* record = nullptr;
+  test::pipe_pair pipe;
+  poll_record* record = runtime::get().network.open(pipe.ends[0]);
   std::atomic<time_point> deadline{gofer::sched::no_deadline};
   std::optional<waiter> self;
 };
@@ -148,15 +138,7 @@ TEST(Rest, NeedsNoStack) {
     std::optional<waiter> self;
   };
   std::vector<place> places(count);
-  const auto resident = [] {
-    long total = 0;
-    long pages = 0;
-    std::FILE* f = std::fopen("/proc/self/statm", "r");
-    EXPECT_EQ(std::fscanf(f, "%ld %ld", &total, &pages), 2);
-    std::fclose(f);
-    return static_cast<double>(pages) * 4096;
-  };
-  const double before = resident();
+  const double before = test::resident_bytes();
   std::atomic<int> left{count};
   for (place& p : places) {
     start_resting("", [&p, &left]() noexcept {
@@ -166,7 +148,7 @@ TEST(Rest, NeedsNoStack) {
     });
   }
   wait_for(nobody_runs);
-  EXPECT_LT((resident() - before) / count, 400);
+  EXPECT_LT((test::resident_bytes() - before) / count, 400);
   for (place& p : places) p.side.notify();
   wait_for([&] { return left == 0; });
 }

@@ -3,7 +3,6 @@
 
 #include <chrono>
 #include <cstring>
-#include <fstream>
 #include <latch>
 #include <thread>
 
@@ -15,6 +14,7 @@
 #include "arch/stack.hpp"
 #include "support/callers.hpp"
 #include "support/child_output.hpp"
+#include "support/memory.hpp"
 
 namespace {
 
@@ -23,13 +23,7 @@ using namespace std::chrono_literals;
 /// Where a sanitizer or the kernel's limit on mappings allows fewer, the tests say so.
 constexpr int many = test::sanitized ? 2'000 : 1'000'000;
 
-double resident_mebibytes() {
-  std::ifstream statm("/proc/self/statm");
-  long total = 0;
-  long resident = 0;
-  statm >> total >> resident;
-  return static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE)) / (1 << 20);
-}
+double resident_mebibytes() { return test::resident_bytes() / (1 << 20); }
 
 /// Starts `count` fibers, lets all of them run `before_waiting` and wait, and then go on; `meanwhile` runs while they
 /// wait.
