@@ -155,7 +155,7 @@ class typed_job final : public job {
       if (error != nullptr) {
         result.error_ = std::move(error);
       } else {
-        result.returned_ = std::move(returned_);
+        result.returned_.emplace(std::move(*returned_));  // to move it whole waits for its parts to be written
       }
       work_.sink.put(result, ending);
     }

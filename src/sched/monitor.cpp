@@ -114,6 +114,7 @@ std::chrono::nanoseconds monitor::look(runtime& r) noexcept {
   const bool somebody_idle = r.idle.idle() != 0;
   processor* standing = nullptr;  // one that nobody stands in for yet
   bool moving = false;            // some processor has switched lately
+  bool work_waits = false;        // at some processor while another is idle
   const unsigned known = r.known_processors();
   if (seen_.size() < known) {
     try {
@@ -124,6 +125,7 @@ std::chrono::nanoseconds monitor::look(runtime& r) noexcept {
   for (unsigned i = 0; i < std::min<std::size_t>(known, seen_.size()); ++i) {
     processor& p = r.at(i);
     const bool still = stands_still(p, seen_[i], time);
+    if (somebody_idle && p.ring.size() != 0) work_waits = true;
     if (!seen_[i].idle && time - seen_[i].since < late) moving = true;
     if (!still) continue;
     const bool for_long = time - seen_[i].since >= patience;
@@ -133,7 +135,7 @@ std::chrono::nanoseconds monitor::look(runtime& r) noexcept {
   }
   const bool timers = serve_timers(r, time);
   const bool served = serve_sockets(r, time, moving ? longest_round : late) || timers;
-  if (taken || served) r.notify();
+  if (taken || served || work_waits) r.notify();
   if (standing != nullptr && r.shared.size() != 0 && r.idle.idle() == 0) r.replace(*standing);
   if (taken) return shortest_pause;
   return served ? late / 2 : longest_pause;  // what is not served by others is not late before

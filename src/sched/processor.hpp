@@ -9,6 +9,7 @@
 #include "sched/free_list.hpp"
 #include "sched/next_slot.hpp"
 #include "sched/owned.hpp"
+#include "sched/run_pace.hpp"
 #include "sched/run_ring.hpp"
 #include "sched/timer_heap.hpp"
 
@@ -53,6 +54,7 @@ struct alignas(arch::cache_line) processor {
   free_list<fiber_stack> free_stacks;
   owned<unsigned> promised_stacks;  // to fibers that have yet to be started
   processor_counters counters;
+  run_pace pace;
 
   alignas(arch::cache_line) next_slot next;
   processor* next_idle = nullptr;  // guarded by idle_set's lock

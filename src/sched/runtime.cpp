@@ -21,6 +21,9 @@ constexpr unsigned most_processors = 1024;
 constexpr unsigned most_surplus = 10'000;
 constexpr std::size_t most_stack = std::size_t{1} << 30;
 constexpr std::chrono::milliseconds stop_patience{200};
+/// What a processor will have done itself in this time is not worth waking another for: that takes as long, and the two
+/// then wait for each other's cache lines.
+constexpr std::chrono::microseconds worth_a_wake{10};
 
 // Guarded by start_lock.
 std::mutex start_lock;
@@ -57,7 +60,11 @@ struct stop_at_end {
 }  // namespace
 
 std::uint32_t runtime::read_clock() noexcept {
-  const auto ticks = static_cast<std::uint32_t>((now() - started_) / clock_unit);
+  const auto passed = now() - started_;
+  if (passed >= clock_unit) {
+    worth_a_wake_.set((arch::cycles() - started_cycles_) / static_cast<std::uint64_t>(passed / worth_a_wake));
+  }
+  const auto ticks = static_cast<std::uint32_t>(passed / clock_unit);
   coarse_clock.set(ticks);
   return ticks;
 }
@@ -224,6 +231,15 @@ void runtime::make_runnable_last(thread& t, fiber* f) noexcept {
   // No fence before the look: we are awake, and run the fiber ourselves if nobody else comes. One that goes idle just
   // now may be missed, and hear of it from what is made runnable next or, if we stand still, from the monitor.
   if (idle.idle() != 0) notify();
+}
+
+void runtime::make_runnable_soon(processor& p, fiber* f) noexcept {
+  if (!p.ring.push(f)) [[unlikely]]
+    share_half(p, f);
+  if (idle.idle() == 0) return;
+  // Fibers that pass values to and fro wake one another all the time, and soon wait again: they are best left together.
+  // Where that turns out to be wrong the monitor tells the others.
+  if (p.pace.time_for(p.ring.size(), arch::cycles(), p.tick.get()) >= worth_a_wake_.get()) notify();
 }
 
 void runtime::add_timer(thread& t, timer_entry& entry, std::int64_t when) noexcept {

@@ -49,10 +49,14 @@ class runtime {
       // The waker is likely to wait soon, so what it woke runs next and here, while what they share is in the cache. If
       // it does not wait, the monitor finds another place for the fiber.
       f = p->next.exchange(f);
-      if (f == nullptr) return;
+      if (f != nullptr) make_runnable_soon(*p, f);
+      return;
     }
     make_runnable_last(t, f);
   }
+
+  /// Makes a fiber that was woken in another, which runs on `p`, runnable behind the others there.
+  void make_runnable_soon(processor& p, fiber* f) noexcept;
 
   /// Makes a fiber runnable behind the others of this processor.
   void make_runnable_last(thread& t, fiber* f) noexcept;
@@ -150,6 +154,8 @@ class runtime {
   static std::atomic<runtime*> instance_;
   arch::spin_lock foreign_lock_;  // of those who add to `foreign`
   const time_point started_ = now();
+  const std::uint64_t started_cycles_ = arch::cycles();
+  owned<std::uint64_t> worth_a_wake_;  // in cycles; 0 until they have been compared with the clock
   const unsigned processor_count_;
   const unsigned most_processors_;
   const unsigned stack_class_;

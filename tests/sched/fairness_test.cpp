@@ -7,6 +7,8 @@
 #include <atomic>
 #include <chrono>
 #include <latch>
+#include <mutex>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -193,6 +195,50 @@ TEST_P(Starvation, MoreThanAProcessorHoldsAllGetTheirTurn) {
   }
   ended.wait();
   for (const auto& gap : longest) EXPECT_LT(gap.load(), 3 * bound);
+}
+
+/// After many short runs one fiber wakes eight that compute for 3 ms each. On how many threads they ran.
+std::size_t threads_for_longer_runs() {
+  std::mutex lock;
+  std::set<std::thread::id> threads;
+  const gofer::chan<bool> begin;
+  gofer::wait_group all;
+  for (int i = 0; i < 8; ++i) {
+    all.go([&] {
+      EXPECT_FALSE(begin.receive());
+      const auto end = steady_clock::now() + 3ms;
+      while (steady_clock::now() < end) {
+      }
+      const std::scoped_lock hold(lock);
+      threads.insert(std::this_thread::get_id());
+    });
+  }
+  gofer::chan<int> there[2];
+  for (const auto& ch : there) {
+    all.go([=] {
+      while (ch.receive()) {
+      }
+    });
+  }
+  // None runs for long, so nobody else is called to help; and the monitor has nothing to mend, and looks seldom.
+  const auto end = steady_clock::now() + 100ms;
+  for (int i = 0; steady_clock::now() < end; ++i) there[i % 2].send(i);
+  begin.close();
+  for (const auto& ch : there) ch.close();
+  all.wait();
+  return threads.size();
+}
+
+TEST(IdleProcessors, TakePartInWhatShortRunsWake) {
+  NEEDS_A_NEW_RUNTIME();
+  gofer::configure({.processors = 2});
+  // Once will do: where other programs have the other core it may be too late to help.
+  EXPECT_TRUE(gofer::run([] {
+    for (int i = 0; i < 10; ++i) {
+      if (threads_for_longer_runs() == 2) return true;
+    }
+    return false;
+  }));
 }
 
 TEST_P(Starvation, SurplusProcessorsRetire) {

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 
 #if defined(__SANITIZE_THREAD__)
 #define GOFER_TSAN 1
@@ -42,6 +43,18 @@ inline void pause() noexcept {
   __builtin_ia32_pause();
 #elif defined(__aarch64__)
   asm volatile("isb" ::: "memory");  // yield is a no-op on most cores; isb really waits a little
+#endif
+}
+
+/// A clock that costs a few nanoseconds to read and ticks in a unit of its own, which differs from machine to machine.
+/// Not to be relied on for more than a guess: threads may see it jump.
+inline std::uint64_t cycles() noexcept {
+#if defined(__x86_64__)
+  return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+  std::uint64_t ticks = 0;
+  asm volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+  return ticks;
 #endif
 }
 
