@@ -25,6 +25,14 @@ if(GOFER_STACKS)
   mark_as_advanced(GOFER_LIBUNWIND GOFER_LIBDW)
 endif()
 
+# Optional: valgrind is told of stacks, where its header is found. Not left to __has_include: what was compiled before
+# valgrind was installed has to be compiled again.
+find_path(GOFER_VALGRIND_HEADERS valgrind/valgrind.h)
+mark_as_advanced(GOFER_VALGRIND_HEADERS)
+if(GOFER_VALGRIND_HEADERS)
+  add_compile_definitions(GOFER_VALGRIND)
+endif()
+
 # Optional: HTTPS by OpenSSL.
 option(GOFER_TLS "Let gofer::http speak HTTPS, where OpenSSL 3 is found" ON)
 if(GOFER_HTTP AND GOFER_TLS)

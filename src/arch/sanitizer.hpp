@@ -24,9 +24,10 @@
 extern "C" void AnnotateIgnoreReadsBegin(const char* file, int line);
 extern "C" void AnnotateIgnoreReadsEnd(const char* file, int line);
 #endif
-#if __has_include(<valgrind/valgrind.h>) && !defined(GOFER_ASAN) && !defined(GOFER_TSAN)
-#include <valgrind/valgrind.h>
-#define GOFER_VALGRIND 1  // its requests are a few instructions that do nothing outside of valgrind
+#if defined(GOFER_ASAN) || defined(GOFER_TSAN)
+#undef GOFER_VALGRIND
+#elif defined(GOFER_VALGRIND)
+#include <valgrind/valgrind.h>  // its requests are a few instructions that do nothing outside of valgrind
 #endif
 
 /// For the few functions that hand the scheduler's plain fields from one side of a switch to the other: TSan is told

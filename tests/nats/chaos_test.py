@@ -350,9 +350,11 @@ class CutOff(Chaos):
         self.here, self.there = f"{subnet}.1", f"{subnet}.2"
         try:
             self.ip("netns", "add", self.namespace)
-        except (subprocess.CalledProcessError, FileNotFoundError):
+            self.ip("-n", self.namespace, "link", "show")
+        except (AssertionError, FileNotFoundError) as e:
+            subprocess.run(f"ip netns del {self.namespace}", shell=True, capture_output=True)
             super().tearDown()
-            self.skipTest("needs the right to make network namespaces (root), and iproute2")
+            self.skipTest(f"needs the right to make network namespaces (root), and iproute2: {e}")
         self.ip("link", "add", self.near, "type", "veth", "peer", "name", self.far, "netns", self.namespace)
         self.ip("addr", "add", f"{self.here}/24", "dev", self.near)
         self.ip("link", "set", self.near, "up")
@@ -366,7 +368,8 @@ class CutOff(Chaos):
         self.ip("netns", "del", self.namespace)
 
     def ip(self, *what):
-        subprocess.run(["ip", *what], check=True, capture_output=True)
+        done = subprocess.run(["ip", *what], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, f"ip {' '.join(what)}: {done.stderr}")
 
     def test_a_server_cut_off(self):
         self.three_servers(hosts=(self.here, self.here, self.there), namespaces=(None, None, self.namespace))
