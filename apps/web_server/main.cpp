@@ -176,8 +176,8 @@ int serve(const options& o) {
   std::stop_source over;
   gofer::wait_group reloading;
   if (o.server.tls) reloading.go([&] { reload_on_hangup(server, over.get_token()); });
-  fmt::print("gofer-web listens on {}://{} with {} workers and a queue of {}\n", o.server.tls ? "https" : "http",
-             server.address(), o.workers, o.queue);
+  const std::string url = fmt::format("{}://{}", o.server.tls ? "https" : "http", server.address());
+  fmt::print("gofer-web listens on {} with {} workers and a queue of {}\n", url, o.workers, o.queue);
   std::fflush(stdout);
 
   std::stop_source load_stop;
@@ -192,7 +192,11 @@ int serve(const options& o) {
   int signal = 0;
   const auto on_signal = [&](std::optional<int> s) { signal = s.value_or(0); };
   gofer::select(gofer::on_receive(signals, on_signal), gofer::on_receive(loaded));
-  if (!o.once && signal == 0) signal = signals.receive().value_or(0);
+  if (!o.once && signal == 0) {
+    fmt::print("Serving until Ctrl-C; {}/debug/ shows it at work\n", url);
+    std::fflush(stdout);
+    signal = signals.receive().value_or(0);
+  }
 
   if (signal != 0) {
     fmt::print(stderr, "gofer-web: {}, answering what has been accepted; once more to end at once\n",
