@@ -72,7 +72,14 @@ class result_sink {
   /// Waits for room while somebody receives, and `ending` is not requested. Until somebody has begun to receive, and
   /// once the pool ends, results are kept however many they are: then waiting might be for ever.
   void put(task_result<R>& result, const std::stop_token& ending) {
-    if (!ordered_) return send(result, ending);
+    if (ordered_) [[unlikely]]
+      return put_in_order(result);
+    if (!send_now(result)) [[unlikely]]
+      send_or_wait(result, ending);
+  }
+
+ private:
+  [[gnu::noinline]] void put_in_order(task_result<R>& result) {
     const std::scoped_lock hold(lock_);
     early_.emplace(result.id, std::move(result));
     for (auto first = early_.begin(); first != early_.end() && first->first == next_; first = early_.begin()) {
@@ -82,37 +89,54 @@ class result_sink {
     }
   }
 
- private:
-  void send(task_result<R>& result, const std::stop_token& ending) {
-    if (send_or_keep(result, false)) return;
-    if (!channel_.send(std::move(result), ending)) keep(result);
-  }
-
-  void keep(task_result<R>& result) { send_or_keep(result, true); }
-
-  /// Without a wait. False: there is no room, somebody receives, and the result need not be kept whatever comes.
-  bool send_or_keep(task_result<R>& result, bool whatever_comes) {
+  /// False: there is no room.
+  bool send_now(task_result<R>& result) {
     channels::channel<task_result<R>>* ch = channel_.ref().get();
     channels::channel_node* receiver = nullptr;
     {
       const std::scoped_lock hold(ch->lock);
-      if (ch->send_now(result, receiver) == channels::attempt::would_wait) {
-        received_ = received_ || ch->size() < sent_;
-        if (received_ && !whatever_comes) return false;
-        ch->send_beyond(result, receiver);
-      }
-      received_ = received_ || receiver != nullptr;
-      ++sent_;
+      if (ch->send_now(result, receiver) != channels::attempt::done) return false;
+      sent(receiver);
     }
     if (receiver != nullptr) receiver->who->wake();
     return true;
   }
 
+  [[gnu::noinline]] void send_or_wait(task_result<R>& result, const std::stop_token& ending) {
+    if (received() && channel_.send(std::move(result), ending)) return;
+    keep(result);
+  }
+
+  /// Without a wait, whether there is room or not.
+  void keep(task_result<R>& result) {
+    channels::channel<task_result<R>>* ch = channel_.ref().get();
+    channels::channel_node* receiver = nullptr;
+    {
+      const std::scoped_lock hold(ch->lock);
+      ch->send_beyond(result, receiver);
+      sent(receiver);
+    }
+    if (receiver != nullptr) receiver->who->wake();
+  }
+
+  /// With the channel's lock.
+  void sent(const channels::channel_node* receiver) noexcept {
+    if (received_) return;
+    received_ = receiver != nullptr;
+    ++sent_;
+  }
+
+  bool received() noexcept {
+    const std::scoped_lock hold(channel_.ref().get()->lock);
+    received_ = received_ || channel_.ref().get()->size() < sent_;
+    return received_;
+  }
+
   chan<task_result<R>> channel_;
   const bool ordered_;
   // Guarded by the channel's lock:
-  std::size_t sent_ = 0;   // without a wait
   bool received_ = false;  // somebody has received a result
+  std::size_t sent_ = 0;   // before that
 
   mutex lock_;
   std::uint64_t next_ = 1;                         // guarded by lock_, as is:
@@ -136,20 +160,21 @@ class typed_job final : public job {
  public:
   typed_job(pool_work<Task, R>& work, Task t) : task(std::move(t)), work_(work) {}
 
-  std::exception_ptr attempt(const std::stop_token& stop) noexcept override {
+  bool attempt(const std::stop_token& stop) noexcept override {
     try {
       if constexpr (std::is_void_v<R>) {
         work_.process(task, stop);
       } else {
         returned_.emplace(work_.process(task, stop));
       }
-      return nullptr;
+      return true;
     } catch (...) {
-      return std::current_exception();
+      error = std::current_exception();
+      return false;
     }
   }
 
-  void* settle(std::exception_ptr& error, const std::stop_token& ending) noexcept override {
+  void* settle(const std::stop_token& ending) noexcept override {
     if constexpr (!std::is_void_v<R>) {
       task_result<R> result{.id = id, .attempts = attempts, .waited = waited, .ran = ran};
       if (error != nullptr) {
@@ -188,7 +213,7 @@ class callable_job final : public job {
  public:
   explicit callable_job(F f) : shared(std::make_shared<outcome<R>>()), f_(std::move(f)) {}
 
-  std::exception_ptr attempt(const std::stop_token& stop) noexcept override {
+  bool attempt(const std::stop_token& stop) noexcept override {
     try {
       if constexpr (std::is_void_v<R>) {
         call(stop);
@@ -197,13 +222,14 @@ class callable_job final : public job {
       } else {
         returned_.emplace(call(stop));
       }
-      return nullptr;
+      return true;
     } catch (...) {
-      return std::current_exception();
+      error = std::current_exception();
+      return false;
     }
   }
 
-  void* settle(std::exception_ptr& error, const std::stop_token& /*ending*/) noexcept override {
+  void* settle(const std::stop_token& /*ending*/) noexcept override {
     f_.reset();  // what the callable holds is gone when its result is there
     if (error != nullptr) {
       shared->fail(std::move(error));

@@ -80,19 +80,19 @@ void pool_core::done_with(lock& hold, sync::claimed_list& called) {
 }
 
 /// Keeps the lock but for that.
-void pool_core::wake(lock& hold, sync::claimed_list& called) {
+void pool_core::wake(sync::claimed_list& called) {
   if (called.empty()) return;
-  hold.unlock();
+  lock_.unlock();
   called.wake();
-  hold.lock();
+  lock_.lock();
 }
 
 /// When nothing is queued or running any more: tells those who wait for that.
-void pool_core::settled(lock& hold) {
+void pool_core::settled() {
   sync::claimed_list called;
   quiet_.claim_all(called);
   if (ending_) idle_.claim_all(called);
-  wake(hold, called);
+  wake(called);
 }
 
 /// With the lock.
@@ -171,16 +171,16 @@ void pool_core::stop() {
 void pool_core::discard(job_list dropped, const char* why) {
   const auto error = std::make_exception_ptr(task_discarded("worker_pool \"" + options_.name + "\": " + why));
   while (!dropped.empty()) {
-    std::exception_ptr same = error;
     job* j = dropped.pop_front();
+    j->error = error;
     const bool keyed = j->keyed;
     const std::uint64_t key = j->key;
-    ::operator delete(j->settle(same, ending_token_));
-    lock hold(lock_);
-    if (keyed) turn_key(hold, key);
+    ::operator delete(j->settle(ending_token_));
+    const lock hold(lock_);
+    if (keyed) turn_key(key);
     ++settled_;
     ++counted_.discarded;
-    if (unsettled() == 0) settled(hold);
+    if (unsettled() == 0) settled();
   }
 }
 

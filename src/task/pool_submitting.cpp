@@ -106,14 +106,17 @@ inline bool pool_core::queues_at_once(const job& j) const noexcept {
 
 std::uint64_t pool_core::submit(job_ptr& j) {
   sched::point("worker_pool::submit", this);
-  lock hold(lock_);
-  if (!queues_at_once(*j)) [[unlikely]]
+  lock_.lock();
+  if (!queues_at_once(*j)) [[unlikely]] {
+    lock hold(lock_, std::adopt_lock);
     return submit_otherwise(hold, j);
+  }
   const std::uint64_t id = number(*j);
-  queue_.push(j);
+  queue_.push_plain(std::move(j));
   if (free_count_ != 0 && spare_.load(std::memory_order_relaxed) == nullptr) {  // for the next
     spare_.store(free_[--free_count_], std::memory_order_release);
   }
+  lock_.unlock();
   return id;
 }
 

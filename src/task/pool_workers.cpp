@@ -80,14 +80,16 @@ void pool_core::report_scale(std::size_t before, std::size_t after) {
 void pool_core::work(std::size_t number) {
   identity() = {.pool = this, .number = number};
   void* surplus = nullptr;
-  lock hold(lock_);
-  while (job* j = next_job(hold)) {
-    if (surplus != nullptr) ::operator delete(surplus);
+  lock_.lock();
+  while (job* j = next_job()) {
+    if (surplus != nullptr) [[unlikely]]
+      ::operator delete(surplus);
     const run_outcome outcome = run(j);
     sched::point("worker_pool: a task is done", this);
-    hold.lock();
-    surplus = account(hold, outcome);
+    lock_.lock();
+    surplus = account(outcome);
   }
+  lock hold(lock_, std::adopt_lock);
   const std::size_t after = --workers_;
   const bool shrank = !ending_;
   if (shrank) ++counted_.shrunk;
@@ -100,16 +102,23 @@ void pool_core::work(std::size_t number) {
 }
 
 /// Called with the lock: the next job, without the lock; or, with it, null, when the worker is to go.
-inline job* pool_core::next_job(lock& hold) {
+inline job* pool_core::next_job() {
   if (queue_.empty() || !submitters_.empty() || workers_ != max_workers_) [[unlikely]]
-    return next_job_otherwise(hold);
+    return next_job_otherwise();
   job* j = queue_.pop();
-  hold.unlock();
+  lock_.unlock();
   return j;
 }
 
 /// Where somebody has to be woken, there is nothing to do, or the number of workers changes.
-job* pool_core::next_job_otherwise(lock& hold) {
+job* pool_core::next_job_otherwise() {
+  lock hold(lock_, std::adopt_lock);
+  job* j = wait_for_job(hold);
+  if (j == nullptr) hold.release();
+  return j;
+}
+
+job* pool_core::wait_for_job(lock& hold) {
   for (;;) {
     if (workers_ > max_workers_ && !ending_) return nullptr;  // resized
     if (!queue_.empty()) {
@@ -146,18 +155,18 @@ job* pool_core::next_job_otherwise(lock& hold) {
 
 /// Runs a job that was taken, and settles it, or has it tried again later. Without the lock.
 inline pool_core::run_outcome pool_core::run(job* j) {
-  std::exception_ptr error = attempt(*j);
-  const bool failed = error != nullptr;
-  if (failed && j->attempts < options_.max_attempts && !stop_source_.stop_requested() && retry_later(j)) {
+  const bool failed = !attempt(*j);
+  if (failed && j->attempts < options_.max_attempts && !stop_source_.stop_requested() && retry_later(j)) [[unlikely]]
     return {.what = run_outcome::delayed};
-  }
-  if (j->timed) sample(*j);
+  if (j->timed) [[unlikely]]
+    sample(*j);
   run_outcome outcome{.what = failed ? run_outcome::failed : run_outcome::completed, .keyed = j->keyed, .key = j->key};
-  outcome.memory = j->settle(error, ending_token_);
+  outcome.memory = j->settle(ending_token_);
   return outcome;
 }
 
-inline std::exception_ptr pool_core::attempt(job& j) {
+/// False: it failed.
+inline bool pool_core::attempt(job& j) {
   ++j.attempts;
   if (j.timed || options_.task_timeout.count() != 0) [[unlikely]]
     return attempt_timed(j);
@@ -165,21 +174,21 @@ inline std::exception_ptr pool_core::attempt(job& j) {
 }
 
 /// An attempt that is timed, or limited in time.
-std::exception_ptr pool_core::attempt_timed(job& j) {
+bool pool_core::attempt_timed(job& j) {
   const sched::time_point begin = sched::now();
   if (j.attempts == 1 && j.accepted != sched::time_point()) j.waited = begin - j.accepted;
-  std::exception_ptr error;
+  bool done = false;
   if (options_.task_timeout.count() == 0) {
-    error = j.attempt(stop_token_);
+    done = j.attempt(stop_token_);
   } else {
     std::stop_source of_task;
     const timer limit(options_.task_timeout, [of_task]() mutable { of_task.request_stop(); });
     const auto forward = [&] { of_task.request_stop(); };
     const std::stop_callback<decltype(forward)> of_pool(stop_token_, forward);
-    error = j.attempt(of_task.get_token());
+    done = j.attempt(of_task.get_token());
   }
   if (j.timed) j.ran += sched::now() - begin;
-  return error;
+  return done;
 }
 
 /// For the percentiles.
@@ -189,9 +198,9 @@ void pool_core::sample(const job& j) {
   running_time_.add(j.ran);
 }
 
-/// Counts what became of a job that ran. Keeps the lock, but for telling those who wait for the pool to be quiet.
-/// Returns memory that is to be freed without the lock.
-inline void* pool_core::account(lock& hold, const run_outcome& outcome) {
+/// With the lock: counts what became of a job that ran. Keeps the lock, but for telling those who wait for the pool to
+/// be quiet. Returns memory that is to be freed without the lock.
+inline void* pool_core::account(const run_outcome& outcome) {
   if (outcome.what == run_outcome::delayed) [[unlikely]]
     return nullptr;  // counted already
   ++settled_;
@@ -199,9 +208,9 @@ inline void* pool_core::account(lock& hold, const run_outcome& outcome) {
   void* surplus = outcome.memory;
   if (surplus != nullptr && free_count_ < free_.size()) free_[free_count_++] = std::exchange(surplus, nullptr);
   if (outcome.keyed) [[unlikely]]
-    turn_key(hold, outcome.key);
+    turn_key(outcome.key);
   if (unsettled() == 0) [[unlikely]]
-    settled(hold);
+    settled();
   return surplus;
 }
 
@@ -210,16 +219,16 @@ void pool_core::run_in_caller(lock& hold, job_ptr& j) {
   hold.unlock();
   const run_outcome outcome = run(j.release());
   hold.lock();
-  void* surplus = account(hold, outcome);
+  void* surplus = account(outcome);
   hold.unlock();
   ::operator delete(surplus);
 }
 
 /// With the lock: the task of that key is over, and the next one's turn has come. Tells a worker of it.
-[[gnu::noinline]] void pool_core::turn_key(lock& hold, std::uint64_t key) {
+[[gnu::noinline]] void pool_core::turn_key(std::uint64_t key) {
   sync::claimed_list called;
   if (queue_.finished(key)) call_worker(called);
-  wake(hold, called);
+  wake(called);
 }
 
 std::chrono::nanoseconds backoff_before(unsigned attempt, std::chrono::nanoseconds first, std::chrono::nanoseconds most,
@@ -232,6 +241,7 @@ std::chrono::nanoseconds backoff_before(unsigned attempt, std::chrono::nanosecon
 
 /// False: there is no memory for the fiber that would wait.
 bool pool_core::retry_later(job* j) {
+  std::exception_ptr error = std::move(j->error);
   {
     const lock hold(lock_);
     ++delayed_;
@@ -244,6 +254,7 @@ bool pool_core::retry_later(job* j) {
     const lock hold(lock_);
     --delayed_;
     --counted_.retried;
+    j->error = std::move(error);
     return false;
   }
 }

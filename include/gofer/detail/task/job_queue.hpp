@@ -37,11 +37,11 @@ class job {
   job(const job&) = delete;
   job& operator=(const job&) = delete;
 
-  /// Runs the task once, and keeps what it returns. Returns what it threw.
-  virtual std::exception_ptr attempt(const std::stop_token& stop) noexcept = 0;
-  /// Says what became of the task: what the last attempt returned, or this error. May wait for room; does so no longer
-  /// once `ending` is requested. Ends this object, and returns what destroy does.
-  virtual void* settle(std::exception_ptr& error, const std::stop_token& ending) noexcept = 0;
+  /// Runs the task once, and keeps what it returns. False: it threw, and `error` is what.
+  virtual bool attempt(const std::stop_token& stop) noexcept = 0;
+  /// Says what became of the task: `error`, or if there is none what the last attempt returned. May wait for room; does
+  /// so no longer once `ending` is requested. Ends this object, and returns what destroy does.
+  virtual void* settle(const std::stop_token& ending) noexcept = 0;
   /// Ends this object. Returns its memory, from operator new, for another job of its pool, or null.
   virtual void* destroy() noexcept = 0;
 
@@ -51,7 +51,8 @@ class job {
     key = options.key.value_or(0);
   }
 
-  job* next = nullptr;  // in a job_list
+  job* next = nullptr;       // in a job_list
+  std::exception_ptr error;  // why it is not done
   std::uint64_t id = 0;
   unsigned attempts = 0;
   int priority = 0;
@@ -132,9 +133,11 @@ class job_queue {
   void push(job_ptr& j) {
     if (!plain(*j)) [[unlikely]]
       return push_apart(j);
-    line_.push_back(std::move(j));
+    push_plain(std::move(j));
   }
 
+  /// For one with neither.
+  void push_plain(job_ptr j) noexcept { line_.push_back(std::move(j)); }
   static bool plain(const job& j) noexcept { return j.priority == 0 && !j.keyed; }
 
   /// Before all that have its rank.

@@ -166,8 +166,8 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   std::uint64_t number(job& j) noexcept;
   std::uint64_t accept(job_ptr& j, sync::claimed_list& called);
   void call_worker(sync::claimed_list& called);
-  static void wake(lock& hold, sync::claimed_list& called);
-  void turn_key(lock& hold, std::uint64_t key);
+  void wake(sync::claimed_list& called);
+  void turn_key(std::uint64_t key);
   bool has_room(lock& hold) const;
   std::uint64_t accept_and_call(lock& hold, job_ptr& j);
   std::uint64_t wait_for_room(lock& hold, job_ptr& j, const sched::wait_limit& limit);
@@ -179,14 +179,15 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   void discard(job_list dropped, const char* why);
   void add_worker(lock& hold, bool growth);
   void work(std::size_t number);
-  job* next_job(lock& hold);
-  job* next_job_otherwise(lock& hold);
+  job* next_job();
+  job* next_job_otherwise();
+  job* wait_for_job(lock& hold);
   run_outcome run(job* j);
   void run_in_caller(lock& hold, job_ptr& j);
-  std::exception_ptr attempt(job& j);
-  std::exception_ptr attempt_timed(job& j);
+  bool attempt(job& j);
+  bool attempt_timed(job& j);
   void sample(const job& j);
-  void* account(lock& hold, const run_outcome& outcome);
+  void* account(const run_outcome& outcome);
   bool retry_later(job* j);
   void retry(job_ptr j);
   void scale();
@@ -196,7 +197,7 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   bool wait_until_quiet(lock& hold, const char* reason, bool workers_too, const sched::wait_limit& limit);
   std::uint64_t unsettled() const noexcept { return submitted_ - settled_; }
   std::int64_t taken() const noexcept { return static_cast<std::int64_t>(submitted_ - queue_.size()); }
-  void settled(lock& hold);
+  void settled();
 
   const worker_pool_options options_;
   std::function<void()> close_;
