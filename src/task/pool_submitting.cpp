@@ -161,7 +161,7 @@ std::uint64_t pool_core::submit_otherwise(lock& hold, job_ptr& j) {
     }
     case overflow::caller_runs: {
       if (j->keyed) break;  // it may not be its turn
-      const std::uint64_t id = j->id = ++submitted_;
+      const std::uint64_t id = number(*j);
       run_in_caller(hold, j);
       return id;
     }
