@@ -180,7 +180,7 @@ class typed_job final : public job {
       if (error != nullptr) {
         result.error_ = std::move(error);
       } else {
-        result.returned_.emplace(std::move(*returned_));  // to move it whole waits for its parts to be written
+        result.returned_ = std::move(returned_);
       }
       work_.sink.put(result, ending);
     }

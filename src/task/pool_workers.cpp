@@ -118,6 +118,7 @@ job* pool_core::next_job_otherwise() {
   return j;
 }
 
+/// Gives the lock back, but for null.
 job* pool_core::wait_for_job(lock& hold) {
   for (;;) {
     if (workers_ > max_workers_ && !ending_) return nullptr;  // resized
