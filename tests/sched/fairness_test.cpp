@@ -235,7 +235,7 @@ TEST(IdleProcessors, TakePartInWhatShortRunsWake) {
   // Once will do: where other programs have the other core it may be too late to help.
   EXPECT_TRUE(gofer::run([] {
     for (int i = 0; i < 10; ++i) {
-      if (threads_for_longer_runs() == 2) return true;
+      if (threads_for_longer_runs() > 1) return true;
     }
     return false;
   }));
