@@ -6,18 +6,16 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <ranges>
 #include <stop_token>
-#include <string>
 #include <type_traits>
 #include <utility>
 
 #include <gofer/chan.hpp>
 #include <gofer/detail/task/pool_core.hpp>
+#include <gofer/detail/task/result_sink.hpp>
 #include <gofer/future.hpp>
 
 namespace gofer::inline v0 {
@@ -30,118 +28,7 @@ std::size_t number() noexcept;
 
 }  // namespace this_worker
 
-/// What became of one task.
-template <class R>
-struct task_result {
-  std::uint64_t id = 0;                // what `submit` returned for it
-  unsigned attempts = 0;               // 0: discarded before the first
-  std::chrono::nanoseconds waited{0};  // in the queue; only in a pool that is `timed`
-  std::chrono::nanoseconds ran{0};     // all attempts; likewise
-
-  /// False if the task failed: `error` says why, `value` throws it.
-  bool ok() const noexcept { return returned_.has_value(); }
-  /// What the task returned; rethrows what it threw.
-  R& value() {
-    if (error_ != nullptr) std::rethrow_exception(error_);
-    return *returned_;
-  }
-  /// Null if it is ok.
-  std::exception_ptr error() const noexcept { return error_; }
-  /// What the error says; empty if it is ok.
-  std::string message() const;
-
-  /// For the pool: at most one of these is there.
-  std::optional<R> returned_ = {};
-  std::exception_ptr error_ = {};
-};
-
 namespace tasks {
-
-/// The `what()` of an exception, or "unknown exception".
-std::string message_of(const std::exception_ptr& error);
-
-/// Where results go, in order if need be.
-template <class R>
-class result_sink {
- public:
-  result_sink(std::size_t capacity, bool ordered) : channel_(capacity), ordered_(ordered) {}
-
-  const chan<task_result<R>>& channel() const noexcept { return channel_; }
-  void close() { channel_.close(); }
-
-  /// Waits for room while somebody receives, and `ending` is not requested. Until somebody has begun to receive, and
-  /// once the pool ends, results are kept however many they are: then waiting might be for ever.
-  void put(task_result<R>& result, const std::stop_token& ending) {
-    if (ordered_) [[unlikely]]
-      return put_in_order(result);
-    if (!send_now(result)) [[unlikely]]
-      send_or_wait(result, ending);
-  }
-
- private:
-  [[gnu::noinline]] void put_in_order(task_result<R>& result) {
-    const std::scoped_lock hold(lock_);
-    early_.emplace(result.id, std::move(result));
-    for (auto first = early_.begin(); first != early_.end() && first->first == next_; first = early_.begin()) {
-      keep(first->second);
-      early_.erase(first);
-      ++next_;
-    }
-  }
-
-  /// False: there is no room.
-  bool send_now(task_result<R>& result) {
-    channels::channel<task_result<R>>* ch = channel_.ref().get();
-    channels::channel_node* receiver = nullptr;
-    {
-      const std::scoped_lock hold(ch->lock);
-      if (ch->send_now(result, receiver) != channels::attempt::done) return false;
-      sent(receiver);
-    }
-    if (receiver != nullptr) receiver->who->wake();
-    return true;
-  }
-
-  [[gnu::noinline]] void send_or_wait(task_result<R>& result, const std::stop_token& ending) {
-    if (received() && channel_.send(std::move(result), ending)) return;
-    keep(result);
-  }
-
-  /// Without a wait, whether there is room or not.
-  void keep(task_result<R>& result) {
-    channels::channel<task_result<R>>* ch = channel_.ref().get();
-    channels::channel_node* receiver = nullptr;
-    {
-      const std::scoped_lock hold(ch->lock);
-      ch->send_beyond(result, receiver);
-      sent(receiver);
-    }
-    if (receiver != nullptr) receiver->who->wake();
-  }
-
-  /// With the channel's lock.
-  void sent(const channels::channel_node* receiver) noexcept {
-    if (received_) return;
-    received_ = receiver != nullptr;
-    ++sent_;
-  }
-
-  bool received() noexcept {
-    const std::scoped_lock hold(channel_.ref().get()->lock);
-    received_ = received_ || channel_.ref().get()->size() < sent_;
-    return received_;
-  }
-
-  chan<task_result<R>> channel_;
-  const bool ordered_;
-  // Guarded by the channel's lock:
-  bool received_ = false;  // somebody has received a result
-  std::size_t sent_ = 0;   // before that
-
-  mutex lock_;
-  std::uint64_t next_ = 1;                         // guarded by lock_, as is:
-  std::map<std::uint64_t, task_result<R>> early_;  // results that wait for an earlier one
-};
 
 /// A pool's function and its sink, shared by the jobs.
 template <class Task, class R>
@@ -313,11 +200,6 @@ class pool_base {
 };
 
 }  // namespace tasks
-
-template <class R>
-std::string task_result<R>::message() const {
-  return error_ == nullptr ? std::string() : tasks::message_of(error_);
-}
 
 /// A number of fibers that work off a queue of tasks, with a result for every task.
 ///

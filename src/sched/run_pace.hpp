@@ -20,13 +20,11 @@ class run_pace {
   std::uint64_t time_for(std::size_t waiting, std::uint64_t time, unsigned switches) noexcept {
     const unsigned runs = switches - begin_.get();
     const std::uint64_t current = (time - since_.get()) / (std::uint64_t{runs} + 1);
-    const std::uint64_t slowest = runs >= window ? current : std::max(current, before_.get());
-    if (runs >= window) {
-      before_.set(current);
-      since_.set(time);
-      begin_.set(switches);
-    }
-    return slowest * (waiting + 1);
+    if (runs < window) return std::max(current, before_.get()) * (waiting + 1);
+    before_.set(current);
+    since_.set(time);
+    begin_.set(switches);
+    return current * (waiting + 1);
   }
 
  private:

@@ -214,6 +214,11 @@ void runtime::notify() noexcept {
   notify();
 }
 
+void runtime::enqueue(processor& p, fiber* f) noexcept {
+  if (!p.ring.push(f)) [[unlikely]]
+    share_half(p, f);
+}
+
 [[gnu::noinline]] void runtime::share_half(processor& p, fiber* and_this) noexcept {
   fiber_list half;
   for (std::uint32_t i = 0; i < run_ring::capacity / 2; ++i) {
@@ -226,16 +231,14 @@ void runtime::notify() noexcept {
 void runtime::make_runnable_last(thread& t, fiber* f) noexcept {
   processor* p = t.proc.get();
   if (p == nullptr) return make_runnable_elsewhere(t, f);
-  if (!p->ring.push(f)) [[unlikely]]
-    share_half(*p, f);
+  enqueue(*p, f);
   // No fence before the look: we are awake, and run the fiber ourselves if nobody else comes. One that goes idle just
   // now may be missed, and hear of it from what is made runnable next or, if we stand still, from the monitor.
   if (idle.idle() != 0) notify();
 }
 
 void runtime::make_runnable_soon(processor& p, fiber* f) noexcept {
-  if (!p.ring.push(f)) [[unlikely]]
-    share_half(p, f);
+  enqueue(p, f);
   if (idle.idle() == 0) return;
   // Fibers that pass values to and fro wake one another all the time, and soon wait again: they are best left together.
   // Where that turns out to be wrong the monitor tells the others.

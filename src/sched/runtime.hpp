@@ -140,6 +140,8 @@ class runtime {
   std::atomic<const fiber*> inspected{nullptr};
 
  private:
+  /// Behind the other fibers of this processor, for its owner.
+  void enqueue(processor& p, fiber* f) noexcept;
   /// The ring is full: half of it, and one more, go where others find them.
   void share_half(processor& p, fiber* and_this) noexcept;
 

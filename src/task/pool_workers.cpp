@@ -242,7 +242,6 @@ std::chrono::nanoseconds backoff_before(unsigned attempt, std::chrono::nanosecon
 
 /// False: there is no memory for the fiber that would wait.
 bool pool_core::retry_later(job* j) {
-  std::exception_ptr error = std::move(j->error);
   {
     const lock hold(lock_);
     ++delayed_;
@@ -255,12 +254,12 @@ bool pool_core::retry_later(job* j) {
     const lock hold(lock_);
     --delayed_;
     --counted_.retried;
-    j->error = std::move(error);
     return false;
   }
 }
 
 void pool_core::retry(job_ptr j) {
+  j->error = nullptr;
   lock hold(lock_);
   next_random_ = next_random_ * 6364136223846793005ULL + 1442695040888963407ULL;
   const auto delay = backoff_before(j->attempts + 1, options_.backoff, options_.max_backoff, next_random_);

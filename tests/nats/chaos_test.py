@@ -350,9 +350,9 @@ class CutOff(Chaos):
         self.here, self.there = f"{subnet}.1", f"{subnet}.2"
         try:
             self.ip("netns", "add", self.namespace)
+            self.addCleanup(self.ip, "netns", "del", self.namespace)
             self.ip("-n", self.namespace, "link", "show")
         except (AssertionError, FileNotFoundError) as e:
-            subprocess.run(f"ip netns del {self.namespace}", shell=True, capture_output=True)
             super().tearDown()
             self.skipTest(f"needs the right to make network namespaces (root), and iproute2: {e}")
         self.ip("link", "add", self.near, "type", "veth", "peer", "name", self.far, "netns", self.namespace)
@@ -365,7 +365,6 @@ class CutOff(Chaos):
     def tearDown(self):
         super().tearDown()
         self.ip("link", "del", self.near)
-        self.ip("netns", "del", self.namespace)
 
     def ip(self, *what):
         done = subprocess.run(["ip", *what], capture_output=True, text=True)

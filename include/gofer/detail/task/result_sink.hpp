@@ -1,0 +1,115 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <utility>
+
+#include <gofer/chan.hpp>
+#include <gofer/mutex.hpp>
+
+namespace gofer::inline v0 {
+
+/// What became of one task.
+template <class R>
+struct task_result {
+  std::uint64_t id = 0;                // what `submit` returned for it
+  unsigned attempts = 0;               // 0: discarded before the first
+  std::chrono::nanoseconds waited{0};  // in the queue; only in a pool that is `timed`
+  std::chrono::nanoseconds ran{0};     // all attempts; likewise
+
+  /// False if the task failed: `error` says why, `value` throws it.
+  bool ok() const noexcept { return returned_.has_value(); }
+  /// What the task returned; rethrows what it threw.
+  R& value() {
+    if (error_ != nullptr) std::rethrow_exception(error_);
+    return *returned_;
+  }
+  /// Null if it is ok.
+  std::exception_ptr error() const noexcept { return error_; }
+  /// What the error says; empty if it is ok.
+  std::string message() const;
+
+  /// For the pool: at most one of these is there.
+  std::optional<R> returned_ = {};
+  std::exception_ptr error_ = {};
+};
+
+namespace tasks {
+
+/// The `what()` of an exception, or "unknown exception".
+std::string message_of(const std::exception_ptr& error);
+
+/// Where results go, in order if need be.
+template <class R>
+class result_sink {
+ public:
+  result_sink(std::size_t capacity, bool ordered) : channel_(capacity), ordered_(ordered) {}
+
+  const chan<task_result<R>>& channel() const noexcept { return channel_; }
+  void close() { channel_.close(); }
+
+  /// Waits for room while somebody receives, and `ending` is not requested. Until somebody has begun to receive, and
+  /// once the pool ends, results are kept however many they are: then waiting might be for ever.
+  void put(task_result<R>& result, const std::stop_token& ending) {
+    if (!ordered_) return send(result, ending);
+    const std::scoped_lock hold(lock_);
+    early_.emplace(result.id, std::move(result));
+    for (auto first = early_.begin(); first != early_.end() && first->first == next_; first = early_.begin()) {
+      keep(first->second);
+      early_.erase(first);
+      ++next_;
+    }
+  }
+
+ private:
+  void send(task_result<R>& result, const std::stop_token& ending) {
+    if (send_or_keep(result, false)) return;
+    if (!channel_.send(std::move(result), ending)) keep(result);
+  }
+
+  void keep(task_result<R>& result) { send_or_keep(result, true); }
+
+  /// Without a wait. False: there is no room, somebody receives, and the result need not be kept whatever comes.
+  bool send_or_keep(task_result<R>& result, bool whatever_comes) {
+    channels::channel<task_result<R>>* ch = channel_.ref().get();
+    channels::channel_node* receiver = nullptr;
+    {
+      const std::scoped_lock hold(ch->lock);
+      if (ch->send_now(result, receiver) == channels::attempt::would_wait) {
+        received_ = received_ || ch->size() < sent_;
+        if (received_ && !whatever_comes) return false;
+        ch->send_beyond(result, receiver);
+      }
+      received_ = received_ || receiver != nullptr;
+      ++sent_;
+    }
+    if (receiver != nullptr) receiver->who->wake();
+    return true;
+  }
+
+  chan<task_result<R>> channel_;
+  const bool ordered_;
+  // Guarded by the channel's lock:
+  std::size_t sent_ = 0;   // without a wait
+  bool received_ = false;  // somebody has received a result
+
+  mutex lock_;
+  std::uint64_t next_ = 1;                         // guarded by lock_, as is:
+  std::map<std::uint64_t, task_result<R>> early_;  // results that wait for an earlier one
+};
+
+}  // namespace tasks
+
+template <class R>
+std::string task_result<R>::message() const {
+  return error_ == nullptr ? std::string() : tasks::message_of(error_);
+}
+
+}  // namespace gofer::inline v0
