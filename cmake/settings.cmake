@@ -68,6 +68,10 @@ if(GOFER_DEVELOP)
                       $<$<COMPILE_LANGUAGE:CXX>:-Wpedantic> $<$<COMPILE_LANGUAGE:CXX>:-Wshadow>
                       $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-restrict>                # false alarms of g++ 12: PR 105651
                       $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-maybe-uninitialized>)  # and PR 80635, std::optional
+  if(GOFER_SANITIZE)  # and two more faces of PR 105651, with what a sanitizer puts in between
+    add_compile_options($<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-array-bounds>
+                        $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-stringop-overflow>)
+  endif()
   if(GOFER_WARNINGS_AS_ERRORS)
     add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Werror>)
   endif()
