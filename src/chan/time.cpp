@@ -60,18 +60,22 @@ class timed_state : public timer_entry {
   timed_state() noexcept : timer_entry(&expire) {}
   virtual ~timed_state() = default;
 
-  virtual bool stop() = 0;
   /// The handle is gone.
   void retire() noexcept {
-    stop();
+    end();
     release();
   }
 
  protected:
   virtual void fire() noexcept = 0;
+  /// For ever: nobody else has the handle.
+  virtual void end() noexcept = 0;
   void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept {
-    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+    // The only one there is cannot become two: no exchange is needed to see who is the last.
+    if (references_.load(std::memory_order_acquire) == 1 || references_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+      delete this;
+    }
   }
 
   arch::spin_lock lock_;
@@ -102,10 +106,10 @@ class ticker_state final : public timed_state {
     due_ = sched::to_ns(sched::now()) + period_;
     add_timer(*this, due_);
   }
-  bool stop() override {
+  void stop() noexcept {
     const std::scoped_lock hold(lock_);
     period_ = 0;
-    return sched::timer_heap::cancel(*this);
+    sched::timer_heap::cancel(*this);
   }
   const chan<time_point>& ticks() const noexcept { return ticks_; }
 
@@ -120,6 +124,7 @@ class ticker_state final : public timed_state {
     }
     send_time(ticks_.ref().get());
   }
+  void end() noexcept override { stop(); }
 
   chan<time_point> ticks_{1};
   std::int64_t period_ = 0;  // guarded by lock_; 0: stopped
@@ -128,15 +133,16 @@ class ticker_state final : public timed_state {
 
 class timer_state final : public timed_state {
  public:
-  explicit timer_state(std::function<void()> f) : call_(std::move(f)) {}
+  /// Starts it, unless it is never due.
+  timer_state(std::function<void()> f, time_point deadline) : call_(std::move(f)) { add(deadline); }
 
-  bool start(time_point deadline) {
+  bool restart(time_point deadline) noexcept {
     const std::scoped_lock hold(lock_);
     const bool pending = sched::timer_heap::cancel(*this);
-    if (deadline != sched::no_deadline) add_timer(*this, sched::to_ns(deadline));
+    add(deadline);
     return pending;
   }
-  bool stop() override {
+  bool stop() noexcept {
     const std::scoped_lock hold(lock_);
     return sched::timer_heap::cancel(*this);
   }
@@ -148,6 +154,11 @@ class timer_state final : public timed_state {
       call_();
       release();
     });
+  }
+  void end() noexcept override { sched::timer_heap::cancel(*this); }
+
+  void add(time_point deadline) noexcept {
+    if (deadline != sched::no_deadline) add_timer(*this, sched::to_ns(deadline));
   }
 
   const std::function<void()> call_;
@@ -164,11 +175,9 @@ void ticker::start(std::chrono::nanoseconds period) { state().start(period); }
 void ticker::stop() { state().stop(); }
 
 timer::timer(sched::time_point deadline, std::function<void()> on_expiry)
-    : state_(new channels::timer_state(std::move(on_expiry))) {
-  restart(deadline);
-}
+    : state_(new channels::timer_state(std::move(on_expiry), deadline)) {}
 channels::timer_state& timer::state() const noexcept { return static_cast<channels::timer_state&>(*state_); }
 bool timer::stop() { return state().stop(); }
-bool timer::restart(sched::time_point deadline) { return state().start(deadline); }
+bool timer::restart(sched::time_point deadline) { return state().restart(deadline); }
 
 }  // namespace gofer::inline v0
