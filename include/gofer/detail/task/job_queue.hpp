@@ -124,9 +124,9 @@ class job_queue {
   explicit job_queue(std::size_t priority_step) noexcept : later_{static_cast<std::int64_t>(priority_step)} {}
 
   /// True if there is none that may be taken.
-  bool empty() const noexcept { return line_.empty() && (apart_ == 0 || special_->ranked.empty()); }
+  bool empty() const noexcept { return line_.empty() && (special_ == nullptr || special_->ranked.empty()); }
   /// How many wait, for a worker or for others of their key.
-  std::size_t size() const noexcept { return line_.size() + apart_; }
+  std::size_t size() const noexcept { return line_.size() + (special_ == nullptr ? 0 : special_->size()); }
 
   /// Puts a job, which has its number, where it belongs. Throws std::bad_alloc, and the job is still the caller's then;
   /// not for one with neither priority nor key.
@@ -145,7 +145,7 @@ class job_queue {
 
   /// Takes the first. There is one.
   job* pop() noexcept {
-    if (apart_ != 0) [[unlikely]]
+    if (special_ != nullptr) [[unlikely]]
       return pop_first();
     return line_.pop_front();
   }
@@ -159,14 +159,13 @@ class job_queue {
     }
     job_ptr next(at->second.pop_front());
     --special_->waiting;
-    --apart_;
     push_ranked(next);
     return true;
   }
 
   /// Takes the one that has waited longest. There is one.
   [[gnu::noinline]] job* pop_oldest() noexcept {
-    if (apart_ == 0) return line_.pop_front();
+    if (special_ == nullptr) return line_.pop_front();
     const job* oldest = line_.front();
     const auto older = [&](const job* j) { return j != nullptr && (oldest == nullptr || j->id < oldest->id); };
     std::vector<job*>& ranked = special_->ranked;
@@ -183,7 +182,6 @@ class job_queue {
     job* j = std::exchange(*in_heap, ranked.back());
     ranked.pop_back();
     std::ranges::make_heap(ranked, later_);
-    --apart_;
     return j;
   }
 
@@ -191,7 +189,7 @@ class job_queue {
   [[gnu::noinline]] job_list take_all() noexcept {
     job_list all;
     while (!empty()) all.push_back(job_ptr(pop()));
-    if (apart_ == 0) return all;
+    if (special_ == nullptr) return all;
     for (auto& [key, waiting] : special_->keys) {
       while (!waiting.empty()) all.push_back(job_ptr(pop_waiting(waiting)));
     }
@@ -210,6 +208,8 @@ class job_queue {
     ~special() {
       for (job* j : ranked) job_disposer()(j);
     }
+
+    std::size_t size() const noexcept { return ranked.size() + waiting; }
   };
 
   /// Which of two jobs is to be taken later.
@@ -235,7 +235,6 @@ class job_queue {
       if (!first) {
         at->second.push_back(std::move(j));
         ++special_->waiting;
-        ++apart_;
         return;
       }
     }
@@ -246,7 +245,6 @@ class job_queue {
     std::vector<job*>& ranked = special_->ranked;
     if (ranked.empty() || (!line_.empty() && later_(ranked.front(), line_.front()))) return line_.pop_front();
     std::ranges::pop_heap(ranked, later_);
-    --apart_;
     job* j = ranked.back();
     ranked.pop_back();
     return j;
@@ -257,7 +255,6 @@ class job_queue {
     job* j = of_key.pop_front();
     j->keyed = false;
     --special_->waiting;
-    --apart_;
     return j;
   }
 
@@ -265,12 +262,10 @@ class job_queue {
   void push_ranked(job_ptr& j) noexcept {
     special_->ranked.push_back(j.release());
     std::ranges::push_heap(special_->ranked, later_);
-    ++apart_;
   }
 
   job_list line_;
-  std::size_t apart_ = 0;  // jobs in special_
-  std::unique_ptr<special> special_;
+  std::unique_ptr<special> special_;  // from the first job that is not plain on
   const later later_;
 };
 

@@ -208,13 +208,13 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   bool closed_ = false;
   bool scaling_ = false;  // the scaler runs
   bool calling_ = false;  // a worker has been given a job, and has yet to begin
-  job_queue queue_;
-  sync::wait_list idle_;         // workers; beside a queue only while one is being called
-  sync::wait_list submitters_;   // not empty only while the queue is full
+  std::uint16_t free_count_ = 0;
   std::uint64_t submitted_ = 0;  // accepted
   std::uint64_t settled_ = 0;    // of these, completed, failed or discarded
-
-  std::size_t free_count_ = 0;
+  job_queue queue_;
+  // What it looks at:
+  alignas(arch::cache_line) sync::wait_list idle_;  // workers; beside a queue only while one is being called
+  sync::wait_list submitters_;                      // not empty only while the queue is full
   std::size_t workers_ = 0;
   std::size_t min_workers_;
   std::size_t max_workers_;
