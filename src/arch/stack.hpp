@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 
 namespace gofer::inline v0::arch {
 
@@ -11,8 +12,8 @@ std::size_t page_size() noexcept;
 /// a fault. Throws std::system_error when the address space or the kernel's limit on mappings is used up.
 std::byte* reserve_stacks(std::size_t size, std::size_t count);
 
-/// Gives the memory of a stack back; its address space and its guard stay.
-void give_back(std::byte* stack, std::size_t size) noexcept;
+/// Gives the memory of stacks of that size back; their address space and their guards stay.
+void give_back(std::span<std::byte* const> stacks, std::size_t size) noexcept;
 
 /// Forces the guard that kernels before 6.13 need (mprotect) on every stack reserved from now on; for tests.
 void force_mprotect_guards(bool force) noexcept;

@@ -4,6 +4,8 @@
 #include <array>
 #include <bit>
 #include <new>
+#include <span>
+#include <utility>
 
 #include "arch/stack.hpp"
 #include "sched/processor.hpp"
@@ -82,17 +84,10 @@ void stack_depot::grow(size_class& sized, unsigned stack_class, std::size_t want
   const std::size_t count = std::max<std::size_t>(1, slab_bytes / size);
   const std::scoped_lock one_at_a_time(sized.growing);
   while (sized.made.load(std::memory_order_relaxed) < wanted) {
-    const std::size_t made = sized.made.load(std::memory_order_relaxed) + count;
-    {
-      std::vector<std::byte*> larger;  // allocated before the lock is taken, because a spinner is not to wait for it
-      if (sized.cold.capacity() < made) larger.reserve(2 * made);
-      const std::scoped_lock hold(sized.lock);
-      if (larger.capacity() != 0) {
-        larger.assign(sized.cold.begin(), sized.cold.end());
-        larger.swap(sized.cold);
-      }
-    }
+    cold_stacks::slab made(1);
+    made.front().reserve(count);
     std::byte* base = arch::reserve_stacks(size, count);
+    for (std::size_t i = count; i-- > 0;) made.front().push_back(base + i * size);
 #if defined(GOFER_ASAN)
     // What only an abandoned fiber points to is not a leak. The guards are left out: they cannot be read.
     for (std::size_t i = 0; i < count; ++i) {
@@ -100,21 +95,9 @@ void stack_depot::grow(size_class& sized, unsigned stack_class, std::size_t want
     }
 #endif
     const std::scoped_lock hold(sized.lock);
-    for (std::size_t i = count; i-- > 0;) sized.cold.push_back(base + i * size);
-    sized.made.store(made, std::memory_order_release);
+    sized.cold.add(std::move(made));
+    sized.made.store(sized.made.load(std::memory_order_relaxed) + count, std::memory_order_release);
   }
-}
-
-/// With the lock.
-fiber_stack* stack_depot::take_one(size_class& sized, unsigned stack_class) noexcept {
-  if (fiber_stack* stack = sized.warm.pop()) {
-    sized.fewest_warm = std::min(sized.fewest_warm, sized.warm.size());
-    return stack;
-  }
-  if (sized.cold.empty()) return nullptr;
-  std::byte* low = sized.cold.back();
-  sized.cold.pop_back();
-  return make_stack(low, std::size_t{1} << stack_class);
 }
 
 fiber_stack* stack_depot::take(unsigned stack_class, processor* p) noexcept {
@@ -125,15 +108,19 @@ fiber_stack* stack_depot::take(unsigned stack_class, processor* p) noexcept {
   }
   size_class& sized = classes_[stack_class];
   for (arch::backoff wait;; wait()) {  // a promised stack may be just being cooled
-    const std::scoped_lock hold(sized.lock);
-    fiber_stack* stack = take_one(sized, stack_class);
-    if (stack == nullptr) continue;
-    if (kept) {
-      sized.warm.move(batch - 1, p->free_stacks);  // only warm ones: a cold one costs memory as soon as it is made
+    std::unique_lock hold(sized.lock);
+    if (fiber_stack* stack = sized.warm.pop()) {
+      if (kept) {
+        sized.warm.move(batch - 1, p->free_stacks);  // only warm ones: a cold one costs memory as soon as it is made
+        arch::hand_on(&p->free_stacks);
+      }
       sized.fewest_warm = std::min(sized.fewest_warm, sized.warm.size());
-      arch::hand_on(&p->free_stacks);
+      return stack;
     }
-    return stack;
+    if (sized.cold.empty()) continue;
+    std::byte* low = sized.cold.pop();
+    hold.unlock();  // the first touch of a stack is a fault, for which others would have to wait
+    return make_stack(low, std::size_t{1} << stack_class);
   }
 }
 
@@ -189,15 +176,15 @@ bool stack_depot::cool_some(size_class& sized) noexcept {
   if (unneeded.size() == 0) return false;
   std::array<std::byte*, at_once> cooled{};
   std::size_t count = 0;
+  std::size_t size = 0;
   while (fiber_stack* stack = unneeded.pop()) {
-    std::byte* low = stack->low.get();
-    const std::size_t size = stack->size.get();
+    cooled[count++] = stack->low.get();
+    size = stack->size.get();
     stack->sanitized.abandon();
-    arch::give_back(low, size);
-    cooled[count++] = low;
   }
+  arch::give_back(std::span(cooled.data(), count), size);
   const std::scoped_lock hold(sized.lock);
-  sized.cold.insert(sized.cold.end(), cooled.begin(), cooled.begin() + static_cast<std::ptrdiff_t>(count));
+  for (std::size_t i = 0; i < count; ++i) sized.cold.push(cooled[i]);
   return true;
 }
 

@@ -3,10 +3,10 @@
 #include <atomic>
 #include <cstddef>
 #include <mutex>
-#include <vector>
 
 #include <gofer/detail/arch/spin_lock.hpp>
 
+#include "sched/cold_stacks.hpp"
 #include "sched/fiber_stack.hpp"
 #include "sched/free_list.hpp"
 
@@ -54,9 +54,9 @@ class stack_depot {
 
   struct size_class {
     arch::spin_lock lock;
-    free_list<fiber_stack> warm;   // guarded by lock
-    unsigned fewest_warm = 0;      // since the last trim; guarded by lock
-    std::vector<std::byte*> cold;  // addresses; guarded by lock; has room for every stack that was made
+    free_list<fiber_stack> warm;  // guarded by lock
+    unsigned fewest_warm = 0;     // since the last trim; guarded by lock
+    cold_stacks cold;             // guarded by lock
     std::atomic<std::size_t> promised{0};
     std::mutex growing;
     std::atomic<std::size_t> made{0};  // changed under growing
@@ -65,7 +65,6 @@ class stack_depot {
   bool keeps(const processor* p, unsigned stack_class) const noexcept;
   void promise(unsigned stack_class, std::size_t count);
   void grow(size_class& sized, unsigned stack_class, std::size_t wanted);
-  fiber_stack* take_one(size_class& sized, unsigned stack_class) noexcept;
   bool cool_some(size_class& sized) noexcept;
 
   const unsigned default_class_;

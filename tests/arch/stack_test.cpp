@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "arch/sanitizer.hpp"
 
@@ -23,6 +24,33 @@ TEST(StackDeathTest, TouchingTheGuardIsAFault) {
   std::byte* stacks = reserve_stacks(16 * page_size(), 2);
   volatile std::byte* guard = stacks + 16 * page_size() + page_size() - 1;
   EXPECT_DEATH(*guard = std::byte{1}, "");
+}
+
+TEST(StackDeathTest, EveryStackOfManyHasItsGuard) {
+  const std::size_t size = 4 * page_size();
+  std::byte* stacks = reserve_stacks(size, 150);
+  for (const std::size_t i : {0, 63, 64, 127, 128, 149}) {
+    stacks[i * size + page_size()] = std::byte{1};
+    volatile std::byte* guard = stacks + i * size + page_size() - 1;
+    EXPECT_DEATH(*guard = std::byte{1}, "") << i;
+  }
+}
+
+TEST(Stack, MemoryThatWasGivenBackIsGone) {
+  const std::size_t size = 4 * page_size();
+  constexpr std::size_t count = 150;
+  std::byte* stacks = reserve_stacks(size, count);
+  std::vector<std::byte*> odd;
+  for (std::size_t i = 0; i < count; ++i) {
+    stacks[i * size + page_size()] = stacks[(i + 1) * size - 1] = std::byte{1};
+    if (i % 2 != 0) odd.push_back(stacks + i * size);
+  }
+  gofer::arch::give_back(odd, size);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::byte left{static_cast<unsigned char>(i % 2 == 0)};
+    EXPECT_EQ(stacks[i * size + page_size()], left) << i;
+    EXPECT_EQ(stacks[(i + 1) * size - 1], left) << i;
+  }
 }
 
 TEST(StackDeathTest, TouchingTheGuardOfAnOlderKernelIsAFault) {
