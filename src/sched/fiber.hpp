@@ -31,7 +31,6 @@ enum class departure : std::uint8_t {
 struct alignas(arch::cache_line) fiber {
   // What every switch touches lies in the first line.
   void* sp = nullptr;                // where to go on while it does not run
-  owned<fiber*> link;                // in a run queue, or in a list of free blocks
   std::atomic<std::uint64_t> id{0};  // unique and never 0 while alive; storing it publishes what the starter wrote
   std::atomic<fiber_stack*> stack{nullptr};
   std::atomic<const char*> waiting_in{nullptr};  // parked: in which operation. Its waker clears it
@@ -51,6 +50,17 @@ struct alignas(arch::cache_line) fiber {
   std::string_view name() const noexcept {
     static_assert(sizeof(owned<char>) == sizeof(char));
     return {reinterpret_cast<const char*>(name_text.data()), name_length.get()};
+  }
+  // Hints for whoever will soon have the fiber; it may be another's by then.
+
+  /// Begins to fetch what is written when a fiber is started, or runs for the first time.
+  void prefetch() noexcept {
+    arch::prefetch_to_write(this);
+    arch::prefetch_to_write(&body);
+  }
+  /// Once that is here: begins to fetch what one that has run goes on with.
+  GOFER_SWITCH_CODE void prefetch_frame() noexcept {
+    if (stack.load(std::memory_order_relaxed) != nullptr) arch::prefetch_to_write(sp);
   }
   void set_name(std::string_view name) noexcept {
     const std::size_t length = std::min(name.size(), name_text.size());

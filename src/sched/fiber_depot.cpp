@@ -1,5 +1,7 @@
 #include "sched/fiber_depot.hpp"
 
+#include <utility>
+
 #include "sched/processor.hpp"
 
 namespace gofer::inline v0::sched {
@@ -8,15 +10,17 @@ void fiber_depot::grow() {
   const std::scoped_lock one_at_a_time(growing_);
   {
     const std::scoped_lock hold(lock_);
-    if (free_.size() != 0) return;  // another thread has grown it meanwhile
+    if (!free_.empty()) return;  // another thread has grown it meanwhile
   }
+  stock<fiber>::slab chain(1);
+  chain.front().reserve(blocks_at_once);
+  runnable_.make_room();
   auto* made = new slab;
   made->next = slabs_.load(std::memory_order_relaxed);
   slabs_.store(made, std::memory_order_release);
-  free_list<fiber> chain;
-  for (std::size_t i = blocks_at_once; i-- > 0;) chain.push(&made->blocks[i]);
+  for (std::size_t i = blocks_at_once; i-- > 0;) chain.front().push_back(&made->blocks[i]);
   const std::scoped_lock hold(lock_);
-  chain.move(chain.size(), free_);
+  free_.add(std::move(chain));
 }
 
 fiber* fiber_depot::get(processor* p) {
@@ -26,10 +30,10 @@ fiber* fiber_depot::get(processor* p) {
   }
   for (;; grow()) {
     const std::scoped_lock hold(lock_);
+    if (free_.empty()) continue;
     fiber* f = free_.pop();
-    if (f == nullptr) continue;
     if (p != nullptr) {  // some more for the fibers to come
-      free_.move(batch - 1, p->free_fibers);
+      while (p->free_fibers.size() < batch && !free_.empty()) p->free_fibers.push(free_.pop());
       arch::hand_on(&p->free_fibers);
     }
     return f;
@@ -41,9 +45,10 @@ void fiber_depot::put(fiber* f, processor* p) noexcept {
     arch::take_up(&p->free_fibers);
     p->free_fibers.push(f);
     arch::hand_on(&p->free_fibers);
-    if (p->free_fibers.size() <= kept_at_processor) return;
+    if (p->free_fibers.size() < fiber_magazine::capacity) return;
+    const auto oldest = p->free_fibers.take_oldest<batch>();
     const std::scoped_lock hold(lock_);
-    p->free_fibers.move(batch, free_);
+    for (fiber* one : oldest) free_.push(one);
     return;
   }
   const std::scoped_lock hold(lock_);

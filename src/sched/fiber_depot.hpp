@@ -7,7 +7,8 @@
 #include <gofer/detail/arch/spin_lock.hpp>
 
 #include "sched/fiber.hpp"
-#include "sched/free_list.hpp"
+#include "sched/shared_queue.hpp"
+#include "sched/stock.hpp"
 
 namespace gofer::inline v0::sched {
 
@@ -17,6 +18,9 @@ struct processor;
 /// processor, the rest here.
 class fiber_depot {
  public:
+  /// `runnable` gets room for every fiber that there may be.
+  explicit fiber_depot(shared_queue& runnable) noexcept : runnable_(runnable) {}
+
   /// A free control block. `p` is the calling thread's processor or null. Throws std::bad_alloc.
   fiber* get(processor* p);
 
@@ -32,9 +36,8 @@ class fiber_depot {
   }
 
  private:
-  static constexpr unsigned kept_at_processor = 512;
-  static constexpr unsigned batch = 128;
-  static constexpr std::size_t blocks_at_once = 255;  // with the link 64 KiB
+  static constexpr std::size_t batch = 128;
+  static constexpr std::size_t blocks_at_once = shared_queue::room_at_once;
 
   struct slab {
     slab* next = nullptr;
@@ -43,8 +46,9 @@ class fiber_depot {
 
   void grow();
 
+  shared_queue& runnable_;
   arch::spin_lock lock_;
-  free_list<fiber> free_;  // guarded by lock_
+  stock<fiber> free_;  // guarded by lock_
   std::mutex growing_;
   std::atomic<slab*> slabs_{nullptr};
 };

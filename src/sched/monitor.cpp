@@ -152,14 +152,16 @@ bool monitor::stands_still(processor& p, observation& seen, time_point time) noe
 
 /// Moves what waits at a processor to where others find it. Returns true if there was anything.
 bool monitor::take_work_of(runtime& r, processor& p) noexcept {
-  fiber_list taken;
-  if (fiber* f = p.next.steal()) taken.push(f);
+  bool any = false;
+  const auto pass_on = [&](fiber* f) {
+    r.shared.push(f);
+    any = true;
+  };
+  if (fiber* f = p.next.steal()) pass_on(f);
   while (p.ring.steal_half_into(taken_) != 0) {
-    while (fiber* f = taken_.pop()) taken.push(f);
+    while (fiber* f = taken_.pop()) pass_on(f);
   }
-  if (taken.empty()) return false;
-  r.shared.push(taken);
-  return true;
+  return any;
 }
 
 /// Nobody sleeps in the poller while all processors are busy, and a busy one may be so for long. Returns true if there

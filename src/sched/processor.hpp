@@ -6,6 +6,7 @@
 #include <gofer/detail/arch/cpu.hpp>
 
 #include "sched/fiber.hpp"
+#include "sched/fiber_magazine.hpp"
 #include "sched/free_list.hpp"
 #include "sched/next_slot.hpp"
 #include "sched/owned.hpp"
@@ -50,7 +51,7 @@ struct alignas(arch::cache_line) processor {
   owned<std::uint64_t> next_id;  // ids are taken from the runtime in blocks
   owned<std::uint64_t> last_id;
   owned<std::uint64_t> random;
-  free_list<fiber> free_fibers;
+  fiber_magazine free_fibers;
   free_list<fiber_stack> free_stacks;
   owned<unsigned> promised_stacks;  // to fibers that have yet to be started
   processor_counters counters;

@@ -6,9 +6,9 @@
 
 #include <gofer/detail/arch/cpu.hpp>
 
-namespace gofer::inline v0::sched {
+#include "sched/fiber.hpp"
 
-struct fiber;
+namespace gofer::inline v0::sched {
 
 /// The runnable fibers of one processor, first in first out: its owner pushes and pops, anybody steals. After the ring
 /// in Go's scheduler. Head and tail only ever grow; their difference is the length.
@@ -31,7 +31,13 @@ class run_ring {
     while (head != tail_.load(std::memory_order_relaxed)) {
       fiber* f = slots_[head % capacity].load(std::memory_order_relaxed);
       // Release: a pusher that sees the new head may overwrite the slot that was just read.
-      if (head_.compare_exchange_weak(head, head + 1, std::memory_order_acq_rel, std::memory_order_acquire)) return f;
+      if (!head_.compare_exchange_weak(head, head + 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+      // Of many, those whose turn is soon may well not be in this core's cache: time to fetch them.
+      if (static_cast<std::int32_t>(tail_.load(std::memory_order_relaxed) - head) > many) {
+        slots_[(head + ahead) % capacity].load(std::memory_order_relaxed)->prefetch();
+        slots_[(head + ahead / 2) % capacity].load(std::memory_order_relaxed)->prefetch_frame();
+      }
+      return f;
     }
     return nullptr;
   }
@@ -67,6 +73,9 @@ class run_ring {
   }
 
  private:
+  static constexpr std::uint32_t ahead = 4;
+  static constexpr std::int32_t many = 16;
+
   // Thieves write the head, the owner the tail: on lines of their own.
   alignas(arch::cache_line) std::atomic<std::uint32_t> head_{0};
   alignas(arch::cache_line) std::atomic<std::uint32_t> tail_{0};

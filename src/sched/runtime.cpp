@@ -220,12 +220,15 @@ void runtime::enqueue(processor& p, fiber* f) noexcept {
 }
 
 [[gnu::noinline]] void runtime::share_half(processor& p, fiber* and_this) noexcept {
-  fiber_list half;
-  for (std::uint32_t i = 0; i < run_ring::capacity / 2; ++i) {
-    if (fiber* old = p.ring.pop()) half.push(old);
+  std::array<fiber*, run_ring::capacity / 2 + 1> half;
+  std::size_t count = 0;
+  while (count < half.size() - 1) {
+    fiber* old = p.ring.pop();
+    if (old == nullptr) break;  // others have stolen it meanwhile
+    half[count++] = old;
   }
-  half.push(and_this);
-  shared.push(half);
+  half[count++] = and_this;
+  shared.push(std::span(half.data(), count));
 }
 
 void runtime::make_runnable_last(thread& t, fiber* f) noexcept {
@@ -324,9 +327,13 @@ bool runtime::one_too_many() noexcept {
 }
 
 void runtime::retire(processor& p) noexcept {
-  fiber_list left;
-  if (fiber* f = p.next.exchange(nullptr)) left.push(f);
-  while (fiber* f = p.ring.pop()) left.push(f);
+  bool left = false;
+  const auto leave = [&](fiber* f) {
+    shared.push(f);
+    left = true;
+  };
+  if (fiber* f = p.next.exchange(nullptr)) leave(f);
+  while (fiber* f = p.ring.pop()) leave(f);
   stacks.flush(p);
   {
     const std::scoped_lock hold(retired_lock_);
@@ -334,9 +341,7 @@ void runtime::retire(processor& p) noexcept {
     retired_ = &p;
   }
   surplus_.fetch_sub(1, std::memory_order_relaxed);
-  if (left.empty()) return;
-  shared.push(left);
-  notify();
+  if (left) notify();
 }
 
 void runtime::flush_idle() noexcept {

@@ -121,7 +121,7 @@ class runtime {
 
   shared_queue shared;
   idle_set idle;
-  fiber_depot fibers;
+  fiber_depot fibers{shared};
   stack_depot stacks;
   poller network;
   monitor watcher;

@@ -6,9 +6,9 @@
 
 #include <gofer/detail/arch/spin_lock.hpp>
 
-#include "sched/cold_stacks.hpp"
 #include "sched/fiber_stack.hpp"
 #include "sched/free_list.hpp"
+#include "sched/stock.hpp"
 
 namespace gofer::inline v0::sched {
 
@@ -56,7 +56,7 @@ class stack_depot {
     arch::spin_lock lock;
     free_list<fiber_stack> warm;  // guarded by lock
     unsigned fewest_warm = 0;     // since the last trim; guarded by lock
-    cold_stacks cold;             // guarded by lock
+    stock<std::byte> cold;        // hold no memory; guarded by lock
     std::atomic<std::size_t> promised{0};
     std::mutex growing;
     std::atomic<std::size_t> made{0};  // changed under growing

@@ -43,16 +43,18 @@ bool end_search(runtime& r, thread& t) noexcept {
 }
 
 /// Moves at most so many of this processor's share of the shared queue into its ring, all but the first, which it
-/// returns.
+/// returns. No more than half of what the ring can hold.
 fiber* take_shared(runtime& r, processor& p, std::size_t most) noexcept {
   const std::size_t waiting = r.shared.size();
   if (waiting == 0) return nullptr;
   const std::size_t room = run_ring::capacity - p.ring.size();
   const std::size_t share = waiting / r.active_processors() + 1;
-  fiber_list taken = r.shared.pop(std::min({share, room + 1, most}));
-  fiber* first = taken.pop();
-  while (fiber* f = taken.pop()) p.ring.push(f);  // nobody else pushes here, so the room is still there
-  return first;
+  std::array<fiber*, run_ring::capacity / 2> taken;
+  const std::size_t count = r.shared.pop(std::span(taken.data(), std::min({share, room + 1, most})));
+  if (count == 0) return nullptr;
+  // Nobody else pushes here, so the room is still there.
+  for (std::size_t i = 1; i < count; ++i) p.ring.push(taken[i]);
+  return taken[0];
 }
 
 bool expire_timers(runtime& r, timer_heap& timers) noexcept {

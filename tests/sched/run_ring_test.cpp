@@ -8,42 +8,44 @@
 #include <vector>
 
 #include "support/callers.hpp"
+#include "support/numbered_fibers.hpp"
 
 namespace {
 
 using gofer::sched::fiber;
 using gofer::sched::run_ring;
 
-fiber* numbered(std::uintptr_t n) { return reinterpret_cast<fiber*>(n * 64); }
-std::uintptr_t number(fiber* f) { return reinterpret_cast<std::uintptr_t>(f) / 64; }
-
 TEST(RunRing, IsFirstInFirstOutAndBounded) {
+  test::numbered_fibers fibers(run_ring::capacity + 1);
   run_ring ring;
   EXPECT_EQ(ring.pop(), nullptr);
-  for (std::uintptr_t i = 1; i <= run_ring::capacity; ++i) EXPECT_TRUE(ring.push(numbered(i)));
-  EXPECT_FALSE(ring.push(numbered(999)));
-  for (std::uintptr_t i = 1; i <= run_ring::capacity; ++i) EXPECT_EQ(number(ring.pop()), i);
+  for (std::size_t i = 1; i <= run_ring::capacity; ++i) EXPECT_TRUE(ring.push(fibers[i]));
+  EXPECT_FALSE(ring.push(fibers[run_ring::capacity + 1]));
+  for (std::size_t i = 1; i <= run_ring::capacity; ++i) EXPECT_EQ(ring.pop(), fibers[i]);
   EXPECT_EQ(ring.pop(), nullptr);
 }
 
 TEST(RunRing, AThiefTakesTheOlderHalf) {
+  test::numbered_fibers fibers(5);
   run_ring victim;
   run_ring thief;
-  for (std::uintptr_t i = 1; i <= 5; ++i) victim.push(numbered(i));
+  for (std::size_t i = 1; i <= 5; ++i) victim.push(fibers[i]);
   EXPECT_EQ(victim.steal_half_into(thief), 3U);
-  EXPECT_EQ(number(thief.pop()), 1U);
-  EXPECT_EQ(number(victim.pop()), 4U);
+  EXPECT_EQ(thief.pop(), fibers[1]);
+  EXPECT_EQ(victim.pop(), fibers[4]);
   EXPECT_EQ(victim.size(), 1U);
   run_ring empty;
   EXPECT_EQ(empty.steal_half_into(victim), 0U);
 }
 
 TEST(RunRingStress, EveryFiberIsTakenOnce) {
-  const std::uintptr_t count = static_cast<std::uintptr_t>(test::times(400'000));
+  constexpr int rounds = 8;
+  const auto count = static_cast<std::size_t>(test::times(50'000));
+  test::numbered_fibers fibers(count);
   run_ring ring;
   std::vector<std::atomic<int>> taken(count + 1);
   std::atomic<bool> over{false};
-  const auto note = [&](fiber* f) { taken[number(f)].fetch_add(1, std::memory_order_relaxed); };
+  const auto note = [&](fiber* f) { taken[fibers.number(f)].fetch_add(1, std::memory_order_relaxed); };
   {
     std::vector<std::jthread> thieves;
     for (int t = 0; t < 3; ++t) {
@@ -55,12 +57,14 @@ TEST(RunRingStress, EveryFiberIsTakenOnce) {
         }
       });
     }
-    for (std::uintptr_t i = 1; i <= count; ++i) {
-      while (!ring.push(numbered(i))) {
-        if (fiber* f = ring.pop()) note(f);
-      }
-      if (i % 5 == 0) {
-        if (fiber* f = ring.pop()) note(f);
+    for (int round = 0; round < rounds; ++round) {
+      for (std::size_t i = 1; i <= count; ++i) {
+        while (!ring.push(fibers[i])) {
+          if (fiber* f = ring.pop()) note(f);
+        }
+        if (i % 5 == 0) {
+          if (fiber* f = ring.pop()) note(f);
+        }
       }
     }
     while (fiber* f = ring.pop()) note(f);
@@ -68,7 +72,7 @@ TEST(RunRingStress, EveryFiberIsTakenOnce) {
     }
     over = true;
   }
-  for (std::uintptr_t i = 1; i <= count; ++i) ASSERT_EQ(taken[i], 1) << i;
+  for (std::size_t i = 1; i <= count; ++i) ASSERT_EQ(taken[i], rounds) << i;
 }
 
 }  // namespace

@@ -46,6 +46,15 @@ inline void pause() noexcept {
 #endif
 }
 
+/// Begins to fetch a cache line that is soon to be written; the address may be any.
+inline void prefetch_to_write(const void* p) noexcept {
+#if defined(__x86_64__)
+  asm volatile("prefetchw %0" : : "m"(*static_cast<const char*>(p)));  // the builtin would only ask for a copy
+#else
+  __builtin_prefetch(p, 1);
+#endif
+}
+
 /// A clock that costs a few nanoseconds to read and ticks in a unit of its own, which differs from machine to machine.
 /// Not to be relied on for more than a guess: threads may see it jump.
 inline std::uint64_t cycles() noexcept {

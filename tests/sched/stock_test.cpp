@@ -1,4 +1,4 @@
-#include "sched/cold_stacks.hpp"
+#include "sched/stock.hpp"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <set>
 #include <vector>
 
-using gofer::sched::cold_stacks;
+using cold_stacks = gofer::sched::stock<std::byte>;
 
 namespace {
 
@@ -22,7 +22,7 @@ cold_stacks::slab slab(std::uintptr_t first, std::size_t count) {
 
 }  // namespace
 
-TEST(ColdStacks, GivesTheLowestOfASlabFirst) {
+TEST(Stock, GivesTheLowestOfASlabFirst) {
   cold_stacks cold;
   EXPECT_TRUE(cold.empty());
   cold.add(slab(1, 3));
@@ -33,7 +33,7 @@ TEST(ColdStacks, GivesTheLowestOfASlabFirst) {
   EXPECT_TRUE(cold.empty());
 }
 
-TEST(ColdStacks, GivesWhatCameLastFirst) {
+TEST(Stock, GivesWhatCameLastFirst) {
   cold_stacks cold;
   cold.add(slab(1, 2));
   std::byte* one = cold.pop();
@@ -44,7 +44,7 @@ TEST(ColdStacks, GivesWhatCameLastFirst) {
   EXPECT_EQ(cold.pop(), one);
 }
 
-TEST(ColdStacks, HasRoomForAllThatEverCame) {
+TEST(Stock, HasRoomForAllThatEverCame) {
   cold_stacks cold;
   std::vector<std::byte*> taken;
   std::uintptr_t came = 1;

@@ -1,17 +1,18 @@
 #pragma once
 
-#include <cstddef>
 #include <forward_list>
 #include <utility>
 #include <vector>
 
 namespace gofer::inline v0::sched {
 
-/// The addresses of stacks that hold no memory, last in, first out. They come a slab at a time; every one that has come
-/// has its room for ever, so that only the making of a slab allocates. For one party at a time.
-class cold_stacks {
+/// Pointers to what is free, last in, first out. They come a slab at a time, and every one that has come has its room
+/// for ever, so that only the making of a slab allocates. Not linked through what it holds: that need not be memory,
+/// and to follow links is to wait, one after another, for what other cores wrote. For one party at a time.
+template <class T>
+class stock {
  public:
-  using slab = std::forward_list<std::vector<std::byte*>>;  // of one vector
+  using slab = std::forward_list<std::vector<T*>>;  // of one vector
 
   /// `made` is full.
   void add(slab made) noexcept {
@@ -21,17 +22,17 @@ class cold_stacks {
 
   bool empty() const noexcept { return used_.empty(); }
 
-  void push(std::byte* low) noexcept {
+  void push(T* one) noexcept {
     if (used_.empty() || used_.front().size() == used_.front().capacity()) move_first(spare_, used_);
-    used_.front().push_back(low);
+    used_.front().push_back(one);
   }
 
   /// Not when empty.
-  std::byte* pop() noexcept {
-    std::byte* low = used_.front().back();
+  T* pop() noexcept {
+    T* one = used_.front().back();
     used_.front().pop_back();
     if (used_.front().empty()) move_first(used_, spare_);
-    return low;
+    return one;
   }
 
  private:
