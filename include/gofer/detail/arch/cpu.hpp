@@ -49,7 +49,7 @@ inline void pause() noexcept {
 /// Begins to fetch a cache line that is soon to be written; the address may be any.
 inline void prefetch_to_write(const void* p) noexcept {
 #if defined(__x86_64__)
-  asm volatile("prefetchw %0" : : "m"(*static_cast<const char*>(p)));  // the builtin would only ask for a copy
+  asm volatile("prefetchw (%0)" : : "r"(p));  // the builtin would only ask for a copy
 #else
   __builtin_prefetch(p, 1);
 #endif
