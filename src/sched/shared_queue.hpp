@@ -1,10 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <mutex>
 #include <span>
+#include <utility>
 
 #include <gofer/detail/arch/spin_lock.hpp>
 
@@ -17,15 +19,22 @@ struct fiber;
 /// line after another, with the lock.
 class shared_queue {
  public:
-  static constexpr std::size_t room_at_once = 255;
+  static constexpr std::size_t room_at_once = 254;
+
+  shared_queue() noexcept = default;
+  shared_queue(const shared_queue&) = delete;
+  shared_queue& operator=(const shared_queue&) = delete;
+  ~shared_queue() {
+    while (made_ != nullptr) delete std::exchange(made_, made_->made_before);
+  }
 
   /// There is to be room for all fibers at once, so that a push need not allocate: makes some for `room_at_once` more.
   /// Throws std::bad_alloc.
   void make_room() {
     auto* made = new chunk;
     const std::scoped_lock hold(lock_);
-    made->next = spare_;
-    spare_ = made;
+    made->made_before = std::exchange(made_, made);
+    made->next = std::exchange(spare_, made);
   }
 
   /// Without the lock; a moment old.
@@ -68,7 +77,8 @@ class shared_queue {
 
  private:
   struct chunk {
-    chunk* next = nullptr;
+    chunk* next = nullptr;         // in the queue, or among the spare ones
+    chunk* made_before = nullptr;  // among all
     std::array<fiber*, room_at_once> fibers;
   };
 
@@ -80,6 +90,7 @@ class shared_queue {
   std::size_t begin_ = 0;  // in the first
   std::size_t end_ = 0;    // in the last
   chunk* spare_ = nullptr;
+  chunk* made_ = nullptr;
   std::atomic<std::size_t> size_{0};
 };
 
