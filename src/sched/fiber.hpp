@@ -56,7 +56,7 @@ struct alignas(arch::cache_line) fiber {
   /// Begins to fetch what is written when a fiber is started, or runs for the first time.
   void prefetch() noexcept {
     arch::prefetch_to_write(this);
-    arch::prefetch_to_write(&body);
+    arch::prefetch_to_write(static_cast<const void*>(&body));
   }
   /// Once that is here: begins to fetch what one that has run goes on with.
   GOFER_SWITCH_CODE void prefetch_frame() noexcept {
