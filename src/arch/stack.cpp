@@ -46,7 +46,7 @@ bool guard(std::span<const iovec> pages) noexcept {
                              [](const iovec& page) { return mprotect(page.iov_base, page.iov_len, PROT_NONE) == 0; });
 }
 
-/// Calls f(ranges, how many) for `count` ranges, of which range(i) is the i-th, some at a time; stops at a false.
+/// Calls f(ranges) for `count` ranges, of which range(i) is the i-th, some at a time; stops at a false.
 template <class Range, class F>
 bool some_at_a_time(std::size_t count, Range&& range, F&& f) {
   std::array<iovec, advised_at_once> some;
@@ -90,7 +90,11 @@ std::byte* reserve_stacks(std::size_t size, std::size_t count) {
 
 void give_back(std::span<std::byte* const> stacks, std::size_t size) noexcept {
   const auto above_guard = [&](std::size_t i) { return iovec{stacks[i] + page_size(), size - page_size()}; };
-  some_at_a_time(stacks.size(), above_guard, [](auto ranges) { return advise(ranges, MADV_DONTNEED) != 0; });
+  some_at_a_time(stacks.size(), above_guard, [](std::span<const iovec> ranges) {
+    // One in which its fiber has locked memory cannot be given back; the others can.
+    while (!ranges.empty()) ranges = ranges.subspan(std::min(advise(ranges, MADV_DONTNEED) + 1, ranges.size()));
+    return true;
+  });
 }
 
 }  // namespace gofer::inline v0::arch

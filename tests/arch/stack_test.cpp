@@ -1,6 +1,8 @@
 #include "arch/stack.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cstddef>
 #include <string>
@@ -50,6 +52,21 @@ TEST(Stack, MemoryThatWasGivenBackIsGone) {
     const std::byte left{static_cast<unsigned char>(i % 2 == 0)};
     EXPECT_EQ(stacks[i * size + page_size()], left) << i;
     EXPECT_EQ(stacks[(i + 1) * size - 1], left) << i;
+  }
+}
+
+TEST(Stack, OneWithLockedMemoryKeepsNoOtherFromBeingGivenBack) {
+  const std::size_t size = 4 * page_size();
+  std::byte* base = reserve_stacks(size, 5);
+  std::vector<std::byte*> stacks;
+  for (std::size_t i = 0; i < 5; ++i) {
+    stacks.push_back(base + i * size);
+    stacks[i][size - 1] = std::byte{1};
+  }
+  ASSERT_EQ(syscall(SYS_mlock, stacks[2] + size - page_size(), page_size()), 0);  // sanitizers lock nothing
+  gofer::arch::give_back(stacks, size);
+  for (std::size_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(stacks[i][size - 1], std::byte{static_cast<unsigned char>(i == 2)}) << i;
   }
 }
 
