@@ -39,11 +39,15 @@ class Client : public testing::Test {
         r.flush();
       }
     });
-    server_.handle("GET /wait", [](request& q, response&) { gofer::sleep_for(20s, q.token()); });
+    server_.handle("GET /wait", [this](request& q, response&) {
+      ++waiting_;
+      gofer::sleep_for(20s, q.token());
+    });
     server_.start();
   }
   std::string url(const std::string& path) { return "http://" + server_.address() + path; }
 
+  std::atomic<int> waiting_{0};
   server server_{{.address = "127.0.0.1:0"}};
   client client_;
 };
@@ -173,7 +177,7 @@ TEST_F(Client, GivesUpWhenAskedTo) {
       return e.code();
     }
   });
-  gofer::sleep_for(10ms);
+  while (waiting_ == 0) gofer::sleep_for(1ms);
   stop.request_stop();
   EXPECT_EQ(asked.get(), std::errc::operation_canceled);
   EXPECT_THROW(client_.send({.url = url("/query"), .stop = stop.get_token()}), std::system_error);

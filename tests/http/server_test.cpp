@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include <gofer/debug.hpp>
 #include <gofer/gofer.hpp>
 
 #include "support/callers.hpp"
@@ -532,6 +533,14 @@ TEST_F(Server, TurnsAwayMoreConnectionsThanItMayHave) {
   EXPECT_EQ(client().ask(get("/hello/x"))->status, 200);
 }
 
+/// Each by the future of what it has submitted.
+int sessions_waiting_for_a_worker() {
+  int count = 0;
+  gofer::debug::for_each_fiber(
+      [&](const auto& fiber) { count += fiber.operation == "condition_variable::wait" ? 1 : 0; });
+  return count;
+}
+
 TEST_F(Server, RunsHandlersInAPoolAndAnswers503WhenItIsFull) {
   server_options pool;
   pool.workers = 2;
@@ -542,8 +551,7 @@ TEST_F(Server, RunsHandlersInAPoolAndAnswers503WhenItIsFull) {
   for (int i = 0; i < 2; ++i) clients[static_cast<std::size_t>(i)].send(get("/wait"));
   while (waiting_ != 2) gofer::sleep_for(1ms);
   for (int i = 2; i < 5; ++i) clients[static_cast<std::size_t>(i)].send(get("/wait"));
-  while (server_->stats().active != 5) gofer::sleep_for(1ms);
-  gofer::sleep_for(5ms);
+  while (sessions_waiting_for_a_worker() != 5) gofer::sleep_for(1ms);
   const auto a = client().ask(get("/hello/x"));
   EXPECT_EQ(a->status, 503);
   EXPECT_NE(a->head.find("Retry-After: "), std::string::npos);
