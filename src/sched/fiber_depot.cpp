@@ -12,15 +12,14 @@ void fiber_depot::grow() {
     const std::scoped_lock hold(lock_);
     if (!free_.empty()) return;  // another thread has grown it meanwhile
   }
-  stock<fiber>::slab chain(1);
-  chain.front().reserve(blocks_at_once);
+  auto free = stock<fiber>::make_slab(blocks_at_once);
   runnable_.make_room();
   auto* made = new slab;
   made->next = slabs_.load(std::memory_order_relaxed);
   slabs_.store(made, std::memory_order_release);
-  for (std::size_t i = blocks_at_once; i-- > 0;) chain.front().push_back(&made->blocks[i]);
+  for (std::size_t i = blocks_at_once; i-- > 0;) free.front().push_back(&made->blocks[i]);
   const std::scoped_lock hold(lock_);
-  free_.add(std::move(chain));
+  free_.add(std::move(free));
 }
 
 fiber* fiber_depot::get(processor* p) {

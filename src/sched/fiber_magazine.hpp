@@ -1,10 +1,7 @@
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
-
-#include <gofer/detail/arch/cpu.hpp>
 
 #include "sched/fiber.hpp"
 #include "sched/owned.hpp"

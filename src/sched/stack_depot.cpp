@@ -84,8 +84,7 @@ void stack_depot::grow(size_class& sized, unsigned stack_class, std::size_t want
   const std::size_t count = std::max<std::size_t>(1, slab_bytes / size);
   const std::scoped_lock one_at_a_time(sized.growing);
   while (sized.made.load(std::memory_order_relaxed) < wanted) {
-    stock<std::byte>::slab made(1);
-    made.front().reserve(count);
+    auto made = stock<std::byte>::make_slab(count);
     std::byte* base = arch::reserve_stacks(size, count);
     for (std::size_t i = count; i-- > 0;) made.front().push_back(base + i * size);
 #if defined(GOFER_ASAN)

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <forward_list>
 #include <utility>
 #include <vector>
@@ -13,6 +14,13 @@ template <class T>
 class stock {
  public:
   using slab = std::forward_list<std::vector<T*>>;  // of one vector
+
+  /// To be filled by whoever makes what it is to hold.
+  static slab make_slab(std::size_t count) {
+    slab made(1);
+    made.front().reserve(count);
+    return made;
+  }
 
   /// `made` is full.
   void add(slab made) noexcept {

@@ -3,6 +3,8 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <array>
+#include <span>
 #include <string>
 
 #include "arch/signal_stack.hpp"

@@ -14,8 +14,7 @@ namespace {
 std::byte* address(std::uintptr_t number) { return reinterpret_cast<std::byte*>(number * 4096); }
 
 cold_stacks::slab slab(std::uintptr_t first, std::size_t count) {
-  cold_stacks::slab made(1);
-  made.front().reserve(count);
+  auto made = cold_stacks::make_slab(count);
   for (std::size_t i = count; i-- > 0;) made.front().push_back(address(first + i));
   return made;
 }
