@@ -63,7 +63,11 @@ class typed_job final : public job {
 
   void* settle(const std::stop_token& ending) noexcept override {
     if constexpr (!std::is_void_v<R>) {
-      task_result<R> result{.id = id, .attempts = attempts, .waited = waited, .ran = ran};
+      task_result<R> result{.id = id, .attempts = attempts};
+      if (timed) [[unlikely]] {
+        result.waited = details_.waited;
+        result.ran = details_.ran;
+      }
       if (error != nullptr) {
         result.error_ = std::move(error);
       } else {
@@ -83,6 +87,8 @@ class typed_job final : public job {
       return nullptr;
     }
   }
+  job_details& details() noexcept override { return details_; }
+
   static constexpr bool reusable = alignof(Task) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__ &&
                                    alignof(std::optional<stored<R>>) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
 
@@ -93,6 +99,7 @@ class typed_job final : public job {
 
   pool_work<Task, R>& work_;  // the pool keeps it, as long as it has jobs
   std::optional<stored<R>> returned_;
+  job_details details_;
 };
 
 template <class R, class F>
@@ -137,6 +144,8 @@ class callable_job final : public job {
     return nullptr;
   }
 
+  job_details& details() noexcept override { return details_; }
+
   const std::shared_ptr<outcome<R>> shared;
 
  private:
@@ -152,6 +161,7 @@ class callable_job final : public job {
 
   std::optional<F> f_;
   std::optional<stored<R>> returned_;
+  job_details details_;
 };
 
 /// What pools of every type offer.

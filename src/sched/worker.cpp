@@ -14,9 +14,9 @@
 namespace gofer::inline v0::sched {
 namespace {
 
-/// How often a worker looks at everything before it sleeps, with `pauses_between_looks` in between: about two
+/// How often a worker looks at everything before it sleeps, with `pauses_between_looks` in between: about four
 /// microseconds, of the order of what putting a thread to sleep and waking it costs.
-constexpr int looks_before_sleep = 4;
+constexpr int looks_before_sleep = 8;
 constexpr int pauses_between_looks = 16;
 
 /// A processor whose ring is full of fibers that yield serves so many sockets at a time all the same.

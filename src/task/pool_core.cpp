@@ -174,7 +174,7 @@ void pool_core::discard(job_list dropped, const char* why) {
     job* j = dropped.pop_front();
     j->error = error;
     const bool keyed = j->keyed;
-    const std::uint64_t key = j->key;
+    const std::uint64_t key = keyed ? j->details().key : 0;
     ::operator delete(j->settle(ending_token_));
     const lock hold(lock_);
     if (keyed) turn_key(key);

@@ -24,7 +24,11 @@ inline std::uint64_t pool_core::number(job& j) noexcept {
   const std::uint64_t id = ++submitted_;
   j.id = id;
   j.timed = options_.timed || id % sampled == 0;
-  if (j.timed) j.accepted = sched::now();
+  if (j.timed) [[unlikely]] {
+    job_details& details = j.details();
+    details.accepted = sched::now();
+    details.waited = details.ran = details.ran.zero();
+  }
   return id;
 }
 

@@ -161,7 +161,9 @@ inline pool_core::run_outcome pool_core::run(job* j) {
     return {.what = run_outcome::delayed};
   if (j->timed) [[unlikely]]
     sample(*j);
-  run_outcome outcome{.what = failed ? run_outcome::failed : run_outcome::completed, .keyed = j->keyed, .key = j->key};
+  run_outcome outcome{.what = failed ? run_outcome::failed : run_outcome::completed, .keyed = j->keyed};
+  if (outcome.keyed) [[unlikely]]
+    outcome.key = j->details().key;
   outcome.memory = j->settle(ending_token_);
   return outcome;
 }
@@ -177,7 +179,7 @@ inline bool pool_core::attempt(job& j) {
 /// An attempt that is timed, or limited in time.
 bool pool_core::attempt_timed(job& j) {
   const sched::time_point begin = sched::now();
-  if (j.attempts == 1 && j.accepted != sched::time_point()) j.waited = begin - j.accepted;
+  if (j.timed && j.attempts == 1) j.details().waited = begin - j.details().accepted;
   bool done = false;
   if (options_.task_timeout.count() == 0) {
     done = j.attempt(stop_token_);
@@ -188,15 +190,15 @@ bool pool_core::attempt_timed(job& j) {
     const std::stop_callback<decltype(forward)> of_pool(stop_token_, forward);
     done = j.attempt(of_task.get_token());
   }
-  if (j.timed) j.ran += sched::now() - begin;
+  if (j.timed) j.details().ran += sched::now() - begin;
   return done;
 }
 
 /// For the percentiles.
-void pool_core::sample(const job& j) {
+void pool_core::sample(job& j) {
   const lock hold(lock_);
-  waiting_.add(j.waited);
-  running_time_.add(j.ran);
+  waiting_.add(j.details().waited);
+  running_time_.add(j.details().ran);
 }
 
 /// With the lock: counts what became of a job that ran. Keeps the lock, but for telling those who wait for the pool to

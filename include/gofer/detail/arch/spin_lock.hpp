@@ -6,9 +6,12 @@
 
 namespace gofer::inline v0::arch {
 
-/// How many pauses to wait first for a lock of a few instructions: some microseconds. The others get through hundreds
-/// of critical sections meanwhile, in the time that fetching the cache line to and fro takes for ten.
-inline constexpr unsigned while_others_work = 64;
+/// How many pauses to wait for a lock of a few instructions at first: some hundreds of nanoseconds. Whoever met another
+/// by chance, between pieces of work of its own, finds it free then.
+inline constexpr unsigned while_one_ends = 16;
+/// And from then on: some microseconds. Where it is still taken, others take it again and again. They get through
+/// hundreds of critical sections meanwhile, in the time that fetching the cache line to and fro takes for ten.
+inline constexpr unsigned while_others_work = 128;
 
 /// A lock for a few instructions. Whoever holds one neither blocks nor wakes anybody nor runs users' code other
 /// than moves of their values. Works with std::scoped_lock.
@@ -23,10 +26,16 @@ class basic_spin_lock {
 
  private:
   void lock_slow() noexcept {
+    if (got_after(Backoff(while_one_ends))) return;
     Backoff wait(while_others_work);
-    do {
-      wait();
-    } while (locked_.load(std::memory_order_relaxed) || locked_.exchange(true, std::memory_order_acquire));
+    while (!got_after(wait)) {
+    }
+  }
+
+  template <class Wait>
+  bool got_after(Wait&& wait) noexcept {
+    wait();
+    return !locked_.load(std::memory_order_relaxed) && !locked_.exchange(true, std::memory_order_acquire);
   }
 
   Flag locked_{false};

@@ -30,6 +30,16 @@ struct task_options {
 
 namespace gofer::inline v0::tasks {
 
+/// What only some jobs need. Kept behind the rest of them, and not touched where it is not needed: what every job has
+/// then fits into one cache line, which goes from the submitter's core to the worker's and back.
+struct job_details {
+  std::uint64_t key;  // if it is keyed
+  // If it is timed:
+  sched::time_point accepted;
+  std::chrono::nanoseconds waited;
+  std::chrono::nanoseconds ran;
+};
+
 /// A task on its way through a pool, whatever its type.
 class job {
  public:
@@ -44,11 +54,12 @@ class job {
   virtual void* settle(const std::stop_token& ending) noexcept = 0;
   /// Ends this object. Returns its memory, from operator new, for another job of its pool, or null.
   virtual void* destroy() noexcept = 0;
+  virtual job_details& details() noexcept = 0;
 
   void apply(const task_options& options) noexcept {
     priority = options.priority;
     keyed = options.key.has_value();
-    key = options.key.value_or(0);
+    if (keyed) details().key = *options.key;
   }
 
   job* next = nullptr;       // in a job_list
@@ -58,11 +69,6 @@ class job {
   int priority = 0;
   bool timed = false;
   bool keyed = false;
-  std::uint64_t key = 0;  // if it is keyed. Not std::optional: to copy one waits for its parts to be written
-  // If it is timed:
-  sched::time_point accepted{};
-  std::chrono::nanoseconds waited{0};
-  std::chrono::nanoseconds ran{0};
 
  protected:
   virtual ~job() = default;
@@ -231,7 +237,7 @@ class job_queue {
     if (special_ == nullptr) special_ = std::make_unique<special>();
     reserve(special_->ranked.size() + special_->waiting + 1);
     if (j->keyed) {
-      const auto [at, first] = special_->keys.try_emplace(j->key);
+      const auto [at, first] = special_->keys.try_emplace(j->details().key);
       if (!first) {
         at->second.push_back(std::move(j));
         ++special_->waiting;

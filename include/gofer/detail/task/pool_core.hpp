@@ -186,7 +186,7 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   void run_in_caller(lock& hold, job_ptr& j);
   bool attempt(job& j);
   bool attempt_timed(job& j);
-  void sample(const job& j);
+  void sample(job& j);
   void* account(const run_outcome& outcome);
   bool retry_later(job* j);
   void retry(job_ptr j);
