@@ -19,7 +19,8 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// Looks are frequent after one that found something, and become rare while there is nothing to mend.
+// Looks are frequent after one that found something, and become rare while there is nothing to mend: soon, if nothing
+// has run since the look before.
 constexpr microseconds shortest_pause{100};
 constexpr milliseconds longest_pause{5};
 constexpr int quiet_looks_before_slower = 8;
@@ -32,8 +33,9 @@ constexpr milliseconds late{2};
 // A processor that switches looks at the sockets when those it has found have had their turn; not even hundreds of
 // those may delay the others for longer than this.
 constexpr milliseconds longest_round{10};
-// With nothing running for this many of the longest pauses the monitor sleeps until it is woken.
-constexpr int idle_looks_before_sleep = 20;
+// After a sleep shorter than this the monitor goes on as before it: what runs now and then, many times a second, is not
+// to have it look each time as often as at something new.
+constexpr seconds long_sleep{1};
 // Stacks that were not needed for so long give their memory back.
 constexpr seconds between_trims{1};
 // While a thread that ends could leave a deadlock behind, which nothing else would tell of, the monitor looks so often.
@@ -58,39 +60,47 @@ void monitor::wake_slow() noexcept {
 void monitor::run(runtime& r) noexcept {
   std::chrono::nanoseconds pause = shortest_pause;
   int quiet = 0;
-  int idle = 0;
-  time_point trimmed = now();
+  std::uint64_t takes = 0;
+  time_point ran = trimmed_ = now();
   while (!r.stopping()) {
     sleep_.wait(clock::now() + pause);
     r.read_clock();
     if (dump_wanted_.exchange(false, std::memory_order_acq_rel)) {
       if (auto* dump = above.dump.load(std::memory_order_acquire)) dump(r);
     }
+    const bool rested = r.idle.idle() == r.active_processors() && r.idle.takes() == takes;
+    takes = r.idle.takes();
     if (const auto next = look(r); next < longest_pause) {
       pause = std::min(pause, next);
       quiet = 0;
-    } else if (++quiet >= quiet_looks_before_slower) {
+    } else if (rested || ++quiet >= quiet_looks_before_slower) {
       pause = std::min<std::chrono::nanoseconds>(pause * 2, longest_pause);
       quiet = 0;
     }
-    if (now() - trimmed >= between_trims) {
-      r.stacks.trim();
-      trimmed = now();
-    }
-    idle = r.idle.idle() == r.active_processors() ? idle + 1 : 0;
-    if (idle < idle_looks_before_sleep) continue;
+    const time_point time = now();
+    if (trim_is_due(time)) r.stacks.trim();
+    if (!rested) ran = time;
+    if (time - ran < longest_pause) continue;
     fall_asleep(r);
-    idle = 0;
-    pause = shortest_pause;
+    ran = now();
+    if (ran - time >= long_sleep) pause = shortest_pause;
   }
 }
 
-/// Everything has been idle for a while: tidies up, then sleeps until it is woken.
+bool monitor::trim_is_due(time_point time) noexcept {
+  if (time - trimmed_ < between_trims) return false;
+  trimmed_ = time;
+  return true;
+}
+
+/// Nothing has run for a while: sleeps until woken, and tidies up meanwhile.
 void monitor::fall_asleep(runtime& r) noexcept {
-  r.flush_idle();
   std::chrono::nanoseconds pause = between_trims;
   for (bool more = true; more && !r.stopping();) {
-    more = r.stacks.trim();
+    if (trim_is_due(now())) {
+      r.flush_idle();
+      more = r.stacks.trim();
+    }
     const std::uint64_t takes = r.idle.takes();
     auto* all_idle = above.all_idle.load(std::memory_order_acquire);
     const bool ask_again = all_idle != nullptr && all_idle(r);

@@ -44,6 +44,7 @@ class monitor {
   bool serve_timers(runtime& r, time_point time) noexcept;
   bool serve_sockets(runtime& r, time_point time, std::chrono::nanoseconds unseen) noexcept;
   void fall_asleep(runtime& r) noexcept;
+  bool trim_is_due(time_point time) noexcept;
   void wake_slow() noexcept;
 
   parker sleep_;
@@ -53,6 +54,7 @@ class monitor {
   run_ring taken_;                 // passes what is taken on
   std::uint64_t network_looks_ = 0;
   time_point network_seen_{};  // when that became so, as far as was seen
+  time_point trimmed_{};       // when stacks last gave memory back
 };
 
 }  // namespace gofer::inline v0::sched

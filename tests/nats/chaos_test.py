@@ -263,7 +263,12 @@ class OneServer(Chaos):
         submitter = self.submitter(TASKS, "--drain", "0")
         self.publish("gofer.crew.task", [b"rubbish", b"", b'{"a": [', b'"five"', b"\xff\xfe"] * 200)
         self.end_of(submitter)
-        wait_until(lambda: self.status()["dead"] == 1000 and self.status()["running"] == 0, "all of them are buried")
+
+        def is_over():  # not "running" alone: between two pulls nothing runs, and much may still be queued
+            s = self.status()
+            return (s["dead"], s["queued"], s["running"]) == (1000, 0, 0)
+
+        wait_until(is_over, "all of them are buried, and all others finished")
         self.check(self.submitter(0), by_it=0, dead=1000)
         worker.terminate()
         said = self.end_of(worker)

@@ -317,9 +317,14 @@ TEST(Blocking, HandsItsProcessorOverAtOnce) {
   EXPECT_LT(delays[10], test::sanitized ? 10ms : 2ms);
 }
 
-double cpu_seconds() {
+rusage used_by_all() {
   rusage used{};
   getrusage(RUSAGE_SELF, &used);
+  return used;
+}
+
+double cpu_seconds() {
+  const rusage used = used_by_all();
   return static_cast<double>(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
          static_cast<double>(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
 }
@@ -341,6 +346,20 @@ TEST(Idle, CostsNothing) {
   }
   EXPECT_LT(least, 0.001 * 2);
   never.close();
+}
+
+TEST(Idle, WhatRunsNowAndThenWakesFewThreads) {
+#if defined(GOFER_TSAN)
+  GTEST_SKIP() << "ThreadSanitizer lets no thread sleep for long";
+#endif
+  constexpr int times = 100;
+  const long before = used_by_all().ru_nvcsw;
+  gofer::run([] {
+    for (int i = 0; i < times; ++i) gofer::sleep_for(10ms);
+  });
+  // The worker itself, another that watches the time meanwhile, and the monitor, which is not to look for more because
+  // of so little.
+  EXPECT_LT(used_by_all().ru_nvcsw - before, 10 * times);
 }
 
 }  // namespace
