@@ -18,15 +18,12 @@ import tempfile
 import time
 import unittest
 
+sys.path.append(os.path.join(os.path.dirname(__file__), "..", "support"))
+from free_port import free_port
+
 CREW, QUEUE = sys.argv[1:3]
 TASKS = int(os.environ.get("GOFER_CHAOS_TASKS", "100000"))
 PATIENCE = 150
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def wait_until(condition, what, seconds=30):

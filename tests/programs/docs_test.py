@@ -14,6 +14,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(os.path.join(os.path.dirname(__file__), "..", "support"))
+from free_port import free_port
+
 SOURCE, BUILD = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
 BLOCK = re.compile(r"(?:<!-- fails: (.*?) -->\n)?```cpp\n(.*?)```", re.S)
 
@@ -34,12 +37,6 @@ def compile_program(text, folder, name):
     if done.returncode != 0:
         raise SystemExit(f"{name} does not compile:\n{done.stderr}")
     return folder / name
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def wait_for(port):

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <random>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -76,14 +77,21 @@ class nats_server {
     return address;
   }
 
+  /// One that nobody listens on, and below those that the kernel gives to outgoing connections: one of these could have
+  /// it just when the server is to start.
   static int free_port() {
-    const int s = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address = loopback(0);
-    socklen_t length = sizeof address;
-    ::bind(s, reinterpret_cast<sockaddr*>(&address), length);
-    ::getsockname(s, reinterpret_cast<sockaddr*>(&address), &length);
-    ::close(s);
-    return ntohs(address.sin_port);
+    int first_outgoing = 32768;
+    std::ifstream("/proc/sys/net/ipv4/ip_local_port_range") >> first_outgoing;
+    std::random_device random;
+    std::uniform_int_distribution<int> below(first_outgoing / 3, first_outgoing - 1);
+    for (;;) {
+      const int port = below(random);
+      const sockaddr_in address = loopback(port);
+      const int s = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+      const bool free = ::bind(s, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+      ::close(s);
+      if (free) return port;
+    }
   }
 
   bool listens() const {
