@@ -68,8 +68,9 @@ void monitor::run(runtime& r) noexcept {
     if (dump_wanted_.exchange(false, std::memory_order_acq_rel)) {
       if (auto* dump = above.dump.load(std::memory_order_acquire)) dump(r);
     }
-    const bool rested = r.idle.idle() == r.active_processors() && r.idle.takes() == takes;
-    takes = r.idle.takes();
+    const std::uint64_t taken = r.idle.takes();
+    const bool rested = taken == takes && r.idle.idle() == r.active_processors();
+    takes = taken;
     if (const auto next = look(r); next < longest_pause) {
       pause = std::min(pause, next);
       quiet = 0;
