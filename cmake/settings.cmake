@@ -7,7 +7,6 @@ option(GOFER_BENCH "Build the benchmarks" OFF)
 option(GOFER_WARNINGS_AS_ERRORS "Treat warnings as errors" ${PROJECT_IS_TOP_LEVEL})
 option(GOFER_EXPLORE_ATOMICS "Let gofer::testing switch fibers at atomic operations inside of the library, too" OFF)
 option(GOFER_FUZZ "Build what libFuzzer runs, with the tests (needs clang)" OFF)
-option(GOFER_UNITY "Compile the sources of gofer::http and gofer::nats together: their headers are the most of them" OFF)
 set(GOFER_SANITIZE "" CACHE STRING "Sanitizers for everything: 'address,undefined' or 'thread'")
 
 if(NOT CMAKE_SYSTEM_NAME STREQUAL "Linux")

@@ -35,7 +35,6 @@ std::optional<watched_pool::look> watched_pool::now() const {
 #ifdef GOFER_WEB_NATS
 void watched_pool::watch(const std::string& servers) {
   using clock = std::chrono::steady_clock;
-  constexpr auto period = std::chrono::seconds(1);
   const std::string name = now()->name;
   std::optional<gofer::nats_queue> queue;
   clock::time_point before;
@@ -63,7 +62,7 @@ void watched_pool::watch(const std::string& servers) {
       const std::scoped_lock hold(lock_);
       seen_->error = e.what();
     }
-  } while (gofer::sleep_for(period, over_.get_token()));
+  } while (gofer::sleep_for(std::chrono::seconds(1), over_.get_token()));
 }
 #endif
 

@@ -51,6 +51,9 @@ struct alignas(arch::cache_line) fiber {
     static_assert(sizeof(owned<char>) == sizeof(char));
     return {reinterpret_cast<const char*>(name_text.data()), name_length.get()};
   }
+  /// Where it goes on, for those whom a switch hands it to.
+  GOFER_SWITCH_CODE void* context() const noexcept { return sp; }
+
   // Hints for whoever will soon have the fiber; it may be another's by then.
 
   /// Begins to fetch what is written when a fiber is started, or runs for the first time.

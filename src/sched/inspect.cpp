@@ -7,9 +7,7 @@
 namespace gofer::inline v0::sched {
 namespace {
 
-std::mutex one_at_a_time;  // of those who inspect; held for moments
-
-GOFER_SWITCH_CODE const void* context_of(const fiber& f) noexcept { return f.sp; }
+std::mutex inspecting;  // one at a time; held for moments
 
 std::chrono::milliseconds since(runtime& r, std::uint32_t then) noexcept {
   const std::uint32_t ticks = r.read_clock() - then;
@@ -34,7 +32,7 @@ void describe(const fiber& f, sighting& seen) noexcept {
 }  // namespace
 
 inspection::inspection(runtime& r, const fiber& f) noexcept : runtime_(r) {
-  one_at_a_time.lock();
+  inspecting.lock();
   r.inspected.store(&f, std::memory_order_relaxed);
   arch::heavy_fence();  // pairs with the fence in waiter::wake: from here on nobody wakes the fiber
   seen.reason = f.waiting_in.load(std::memory_order_acquire);
@@ -51,14 +49,14 @@ inspection::inspection(runtime& r, const fiber& f) noexcept : runtime_(r) {
     const departure why = f.leaving.get();
     seen.outside = why != departure::park;
     seen.since = since(r, f.waiting_since.get());
-    if (why != departure::rest) seen.context = context_of(f);
+    if (why != departure::rest) seen.context = f.context();
     arch::take_up(&f);  // handed on when it began to wait
   }
 }
 
 inspection::~inspection() {
   runtime_.inspected.store(nullptr, std::memory_order_release);
-  one_at_a_time.unlock();
+  inspecting.unlock();
 }
 
 sighting sight(runtime& r, const thread& t) noexcept {

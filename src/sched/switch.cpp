@@ -21,8 +21,6 @@
 namespace gofer::inline v0::sched {
 namespace {
 
-GOFER_SWITCH_CODE void* context_of(const fiber& f) noexcept { return f.sp; }
-
 constexpr bool gives_stack_up(departure why) noexcept { return why == departure::finish || why == departure::rest; }
 
 fiber_stack& stack_of(const fiber& f) noexcept { return *f.stack.load(std::memory_order_relaxed); }
@@ -115,7 +113,7 @@ GOFER_SWITCH_CODE void leave(thread& t, fiber& self, departure why, fiber* to) n
   void* left = nullptr;
   if (to != nullptr) {
     enter(t, *to);
-    void* load = context_of(*to);  // before the sanitizers are told: they take what follows for the other's doing
+    void* load = to->context();  // before the sanitizers are told: they take what follows for the other's doing
     arch::before_switch(from, stack_of(*to).sanitized, gives_stack_up(why));
     left = arch::switch_context(&self.sp, load, &self);
   } else {
@@ -190,7 +188,7 @@ void depart(thread& t, fiber& self, departure why) noexcept { leave(t, self, why
 
 void run(thread& t, fiber& f) noexcept {
   enter(t, f);
-  void* load = context_of(f);
+  void* load = f.context();
   arch::before_switch(t.sanitized, stack_of(f).sanitized, false);
   void* left = arch::switch_context(&t.scheduler_sp, load, nullptr);
   arrive(t.sanitized, static_cast<fiber*>(left));

@@ -26,13 +26,13 @@ struct framing_case {
 std::string head(const std::string& fields, const std::string& line = "POST /echo HTTP/1.1") {
   return line + "\r\nHost: test\r\n" + fields + "\r\n";
 }
-std::string chunked(const std::string& body) { return head("Transfer-Encoding: chunked\r\n") + body; }
+std::string in_chunks(const std::string& body) { return head("Transfer-Encoding: chunked\r\n") + body; }
 std::string field(const std::string& text) { return head(text + "\r\nContent-Length: 3\r\n") + "abc"; }
 std::string line(const std::string& text) { return text + "\r\nHost: test\r\n\r\n"; }
 std::string host(const std::string& fields, const std::string& target = "/hello/x") {
   return "GET " + target + " HTTP/1.1\r\n" + fields + "\r\n";
 }
-using std::string_literals::operator""s;
+using namespace std::string_literals;
 
 const std::vector<framing_case>& cases() {
   static const std::vector<framing_case> all{
@@ -60,10 +60,10 @@ const std::vector<framing_case>& cases() {
       {"LengthFolded", head("Content-Length:\r\n 3\r\n") + "abc", 400},
 
       // Transfer-Encoding
-      {"Chunked", chunked("3\r\nabc\r\n0\r\n\r\n"), 200, "abc"},
+      {"Chunked", in_chunks("3\r\nabc\r\n0\r\n\r\n"), 200, "abc"},
       {"ChunkedInCapitals", head("TRANSFER-ENCODING: CHUNKED\r\n") + "3\r\nabc\r\n0\r\n\r\n", 200, "abc"},
-      {"ChunkedTwoChunks", chunked("1\r\na\r\n2\r\nbc\r\n0\r\n\r\n"), 200, "abc"},
-      {"ChunkedEmpty", chunked("0\r\n\r\n"), 200, ""},
+      {"ChunkedTwoChunks", in_chunks("1\r\na\r\n2\r\nbc\r\n0\r\n\r\n"), 200, "abc"},
+      {"ChunkedEmpty", in_chunks("0\r\n\r\n"), 200, ""},
       {"CodingUnknown", head("Transfer-Encoding: cow\r\n") + "abc", 501},
       {"CodingIdentity", head("Transfer-Encoding: identity\r\n") + "abc", 501},
       {"CodingGzip", head("Transfer-Encoding: gzip, chunked\r\n") + "0\r\n\r\n", 501},
@@ -87,36 +87,36 @@ const std::vector<framing_case>& cases() {
       {"UnknownCodingAndLength", head("Content-Length: 3\r\nTransfer-Encoding: cow\r\n") + "abc", 400},
 
       // Chunks
-      {"ChunkSizeInCapitals", chunked("A\r\n0123456789\r\n0\r\n\r\n"), 200, "0123456789"},
-      {"ChunkSizeWithLeadingZeros", chunked("0003\r\nabc\r\n000\r\n\r\n"), 200, "abc"},
-      {"ChunkSizePlus", chunked("+3\r\nabc\r\n0\r\n\r\n"), 400},
-      {"ChunkSizeMinus", chunked("-3\r\nabc\r\n0\r\n\r\n"), 400},
-      {"ChunkSizePrefix", chunked("0x3\r\nabc\r\n0\r\n\r\n"), 400},
-      {"ChunkSizeNone", chunked("\r\nabc\r\n0\r\n\r\n"), 400},
-      {"ChunkSizeNoNumber", chunked("g\r\nabc\r\n0\r\n\r\n"), 400},
-      {"ChunkSizeSpaceBefore", chunked(" 3\r\nabc\r\n0\r\n\r\n"), 400},
-      {"ChunkSizeSpaceBehind", chunked("3 \r\nabc\r\n0\r\n\r\n"), 400},
-      {"ChunkSizeOverflow", chunked("10000000000000003\r\nabc\r\n0\r\n\r\n"), 400},
-      {"ChunkSizeTooLarge", chunked("7fffffff\r\nabc"), 413},
-      {"ChunkSizeBareLineFeed", chunked("3\nabc\r\n0\r\n\r\n"), 400},
-      {"ChunkBareLineFeedBehind", chunked("3\r\nabc\n0\r\n\r\n"), 400},
-      {"ChunkLongerThanItsSize", chunked("3\r\nabcd\r\n0\r\n\r\n"), 400},
-      {"ChunkShorterThanItsSize", chunked("5\r\nabc\r\n0\r\n\r\n"), 400},
-      {"ChunkExtension", chunked("3;name=value\r\nabc\r\n0\r\n\r\n"), 200, "abc"},
-      {"ChunkExtensionQuoted", chunked("3;name=\"a;b\"\r\nabc\r\n0\r\n\r\n"), 200, "abc"},
-      {"ChunkExtensionEscaped", chunked("3;name=\"a\\\"b\"\r\nabc\r\n0\r\n\r\n"), 200, "abc"},
-      {"ChunkExtensionOpen", chunked("3;name=\"a\r\nabc\r\n0\r\n\r\n"), 400},
-      {"ChunkExtensionOverALine", chunked("3;name=\"a\r\nabc\r\n0\";\r\n\r\n"), 400},
-      {"ChunkExtensionOpenOfTheLast", chunked("3\r\nabc\r\n0;a=\"b\r\n\r\n"), 400},
-      {"ChunkExtensionBareLineFeed", chunked("3;a\nb\r\nabc\r\n0\r\n\r\n"), 400},
-      {"ChunkExtensionTooLong", chunked("3;" + std::string(20'000, 'a') + "\r\nabc\r\n0\r\n\r\n"), 400},
-      {"ChunkLastBareLineFeed", chunked("3\r\nabc\r\n0\n\n"), 400},
-      {"Trailer", chunked("3\r\nabc\r\n0\r\nX: y\r\n\r\n"), 200, "abc"},
-      {"TrailerFolded", chunked("3\r\nabc\r\n0\r\nX: y\r\n z\r\n\r\n"), 400},
-      {"TrailerWithLength", chunked("3\r\nabc\r\n0\r\nContent-Length: 5\r\n\r\n"), 400},
-      {"TrailerWithHost", chunked("3\r\nabc\r\n0\r\nHost: other\r\n\r\n"), 400},
-      {"TrailerNoField", chunked("3\r\nabc\r\n0\r\nnonsense\r\n\r\n"), 400},
-      {"TrailerTooLong", chunked("3\r\nabc\r\n0\r\nX: " + std::string(20'000, 'a') + "\r\n\r\n"), 400},
+      {"ChunkSizeInCapitals", in_chunks("A\r\n0123456789\r\n0\r\n\r\n"), 200, "0123456789"},
+      {"ChunkSizeWithLeadingZeros", in_chunks("0003\r\nabc\r\n000\r\n\r\n"), 200, "abc"},
+      {"ChunkSizePlus", in_chunks("+3\r\nabc\r\n0\r\n\r\n"), 400},
+      {"ChunkSizeMinus", in_chunks("-3\r\nabc\r\n0\r\n\r\n"), 400},
+      {"ChunkSizePrefix", in_chunks("0x3\r\nabc\r\n0\r\n\r\n"), 400},
+      {"ChunkSizeNone", in_chunks("\r\nabc\r\n0\r\n\r\n"), 400},
+      {"ChunkSizeNoNumber", in_chunks("g\r\nabc\r\n0\r\n\r\n"), 400},
+      {"ChunkSizeSpaceBefore", in_chunks(" 3\r\nabc\r\n0\r\n\r\n"), 400},
+      {"ChunkSizeSpaceBehind", in_chunks("3 \r\nabc\r\n0\r\n\r\n"), 400},
+      {"ChunkSizeOverflow", in_chunks("10000000000000003\r\nabc\r\n0\r\n\r\n"), 400},
+      {"ChunkSizeTooLarge", in_chunks("7fffffff\r\nabc"), 413},
+      {"ChunkSizeBareLineFeed", in_chunks("3\nabc\r\n0\r\n\r\n"), 400},
+      {"ChunkBareLineFeedBehind", in_chunks("3\r\nabc\n0\r\n\r\n"), 400},
+      {"ChunkLongerThanItsSize", in_chunks("3\r\nabcd\r\n0\r\n\r\n"), 400},
+      {"ChunkShorterThanItsSize", in_chunks("5\r\nabc\r\n0\r\n\r\n"), 400},
+      {"ChunkExtension", in_chunks("3;name=value\r\nabc\r\n0\r\n\r\n"), 200, "abc"},
+      {"ChunkExtensionQuoted", in_chunks("3;name=\"a;b\"\r\nabc\r\n0\r\n\r\n"), 200, "abc"},
+      {"ChunkExtensionEscaped", in_chunks("3;name=\"a\\\"b\"\r\nabc\r\n0\r\n\r\n"), 200, "abc"},
+      {"ChunkExtensionOpen", in_chunks("3;name=\"a\r\nabc\r\n0\r\n\r\n"), 400},
+      {"ChunkExtensionOverALine", in_chunks("3;name=\"a\r\nabc\r\n0\";\r\n\r\n"), 400},
+      {"ChunkExtensionOpenOfTheLast", in_chunks("3\r\nabc\r\n0;a=\"b\r\n\r\n"), 400},
+      {"ChunkExtensionBareLineFeed", in_chunks("3;a\nb\r\nabc\r\n0\r\n\r\n"), 400},
+      {"ChunkExtensionTooLong", in_chunks("3;" + std::string(20'000, 'a') + "\r\nabc\r\n0\r\n\r\n"), 400},
+      {"ChunkLastBareLineFeed", in_chunks("3\r\nabc\r\n0\n\n"), 400},
+      {"Trailer", in_chunks("3\r\nabc\r\n0\r\nX: y\r\n\r\n"), 200, "abc"},
+      {"TrailerFolded", in_chunks("3\r\nabc\r\n0\r\nX: y\r\n z\r\n\r\n"), 400},
+      {"TrailerWithLength", in_chunks("3\r\nabc\r\n0\r\nContent-Length: 5\r\n\r\n"), 400},
+      {"TrailerWithHost", in_chunks("3\r\nabc\r\n0\r\nHost: other\r\n\r\n"), 400},
+      {"TrailerNoField", in_chunks("3\r\nabc\r\n0\r\nnonsense\r\n\r\n"), 400},
+      {"TrailerTooLong", in_chunks("3\r\nabc\r\n0\r\nX: " + std::string(20'000, 'a') + "\r\n\r\n"), 400},
 
       // Lines
       {"EmptyLinesBefore", "\r\n\r\n" + head("Content-Length: 3\r\n") + "abc", 200, "abc"},

@@ -106,11 +106,11 @@ TEST_F(Server, ALastAnswerArrivesThoughTheClientHasSentMore) {
 TEST_F(Server, ReadsARequestThatComesByteByByte) {
   start();
   auto c = client();
-  const std::string chunked =
+  const std::string in_chunks =
       "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;e=1\r\nde\r\n0\r\nTrailer: "
       "t\r\n\r\n";
   const std::string sized = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabcde";
-  for (const auto& text : {get("/hello/slow"), chunked, sized}) c.send_byte_by_byte(text);
+  for (const auto& text : {get("/hello/slow"), in_chunks, sized}) c.send_byte_by_byte(text);
   EXPECT_EQ(c.receive()->body, "Hello, slow");
   EXPECT_EQ(c.receive()->body, "abcde");
   EXPECT_EQ(c.receive()->body, "abcde");

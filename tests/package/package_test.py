@@ -83,7 +83,7 @@ class Package(unittest.TestCase):
                  programs=["uses_gofer"], targets=["uses_gofer"])
 
     def test_fetched_and_shared(self):
-        self.use("FetchContent", f"-DGOFER_FROM={SOURCE}", "-DGOFER_HTTP=OFF", "-DGOFER_UNITY=ON", "-DBUILD_SHARED_LIBS=ON",
+        self.use("FetchContent", f"-DGOFER_FROM={SOURCE}", "-DGOFER_HTTP=OFF", "-DCMAKE_UNITY_BUILD=ON", "-DBUILD_SHARED_LIBS=ON",
                  "-DGOFER_INSTALL=ON", programs=["uses_gofer"])
         # Installed from there, as a shared library that shows what is gofer's and nothing else.
         prefix = self.install(self.folder / "build")

@@ -22,8 +22,6 @@
 
 namespace {
 
-const std::atomic<gofer::sched::time_point> never{gofer::sched::no_deadline};
-
 std::uint32_t wait_until(gofer::sched::poll_side& side, gofer::sched::time_point deadline) {
   const std::atomic<gofer::sched::time_point> at{deadline};
   return side.wait("test", at);
@@ -36,6 +34,7 @@ using gofer::sched::waiter;
 using test::pipe_pair;
 
 char read_one(poll_record* record, int fd) {
+  const std::atomic<gofer::sched::time_point> never{gofer::sched::no_deadline};
   for (;;) {
     char c = 0;
     if (read(fd, &c, 1) == 1) return c;

@@ -32,8 +32,6 @@ using gofer::sched::start_resting;
 using gofer::sched::time_point;
 using gofer::sched::waiter;
 
-const std::atomic<time_point> never{gofer::sched::no_deadline};
-
 /// Where a fiber rests: like a descriptor's, the record outlives timers that are still set.
 struct bed {
   bed() = default;
@@ -137,11 +135,12 @@ TEST(Rest, NeedsNoStack) {
     poll_side side;
     std::optional<waiter> self;
   };
+  const std::atomic<time_point> never{gofer::sched::no_deadline};
   std::vector<place> places(count);
   const double before = test::resident_bytes();
   std::atomic<int> left{count};
   for (place& p : places) {
-    start_resting("", [&p, &left]() noexcept {
+    start_resting("", [&p, &left, &never]() noexcept {
       if (!p.self) return p.side.rest(p.self, "test rest", never) == waiter::pending;
       --left;
       return false;
