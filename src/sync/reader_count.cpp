@@ -12,7 +12,7 @@ std::int64_t reader_count::close() noexcept {
   cells_.for_each([&](cell& c) {
     std::uint64_t word = c.word.load(std::memory_order_acquire);
     for (arch::backoff wait; (word & cell::busy) != 0; word = c.word.load(std::memory_order_acquire)) wait();
-    arch::take_up(&c.fibers);  // from every fiber of the cell's thread
+    arch::take_up(&c);  // from every fiber of the cell's thread
     sum += word / cell::one;
   });
   const std::uint64_t inside = sum - sum_when_closed_;

@@ -21,15 +21,17 @@ namespace gofer::inline v0::arch {
 
 /// Tell ThreadSanitizer that all before a `hand_on(p)` is in order for what follows a `take_up(p)`. For what the
 /// program order of an OS thread already orders for the CPU: TSan takes each fiber for a thread of its own, and is told
-/// on purpose that a switch between them orders nothing. Empty in ordinary builds.
+/// on purpose that a switch between them orders nothing. Empty in ordinary builds. What is handed on lies at the
+/// address beside `p`: an atomic may lie at `p`, at whose next store that releases TSan would forget all that came
+/// before it.
 inline void hand_on([[maybe_unused]] const void* p) noexcept {
 #if defined(GOFER_TSAN)
-  __tsan_release(const_cast<void*>(p));
+  __tsan_release(const_cast<char*>(static_cast<const char*>(p) + 1));
 #endif
 }
 inline void take_up([[maybe_unused]] const void* p) noexcept {
 #if defined(GOFER_TSAN)
-  __tsan_acquire(const_cast<void*>(p));
+  __tsan_acquire(const_cast<char*>(static_cast<const char*>(p) + 1));
 #endif
 }
 

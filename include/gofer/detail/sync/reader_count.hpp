@@ -29,7 +29,7 @@ class reader_count {
     word.store(before | cell::busy, std::memory_order_relaxed);
     arch::light_fence();  // pairs with the heavy fence in close
     const bool counts = open_.load(std::memory_order_acquire);
-    arch::hand_on(&mine->fibers);
+    arch::hand_on(mine);
     word.store(counts ? before + static_cast<std::uint64_t>(change) * cell::one : before, std::memory_order_release);
     return counts;
   }
@@ -50,9 +50,6 @@ class reader_count {
     static constexpr std::uint64_t busy = 1;
     static constexpr std::uint64_t one = 2;
     std::atomic<std::uint64_t> word{0};  // written by its thread alone
-    // Its address is what the thread's fibers hand on, one after another. Not the word's: of what is handed on there
-    // ThreadSanitizer forgets all but the last at the next store that releases.
-    char fibers = 0;
   };
 
   std::atomic<bool> open_{false};
