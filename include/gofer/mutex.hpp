@@ -5,6 +5,7 @@
 #include <stop_token>
 #include <utility>
 
+#include <gofer/detail/arch/restartable.hpp>
 #include <gofer/detail/sched/atomic.hpp>
 #include <gofer/detail/sync/lock_watch.hpp>
 #include <gofer/detail/sync/wait_list.hpp>
@@ -21,7 +22,8 @@ namespace gofer::inline v0 {
 /// woken somebody who runs may get in before them; one that was passed over for a millisecond has the mutex handed to
 /// it. A fiber may unlock on another thread than it locked on. Not recursive: locking it again in the same fiber waits
 /// for ever. May be destroyed as soon as the last holder has unlocked it, even while that `unlock` is returning; while
-/// somebody waits for it that aborts. One word.
+/// somebody waits for it that aborts. One word. Until somebody has to wait for it for the first time, which takes some
+/// microseconds more, unlocking costs no locked instruction, where the kernel helps.
 class mutex {
  public:
   constexpr mutex() noexcept = default;
@@ -61,10 +63,12 @@ class mutex {
   /// Gives the mutex up. Aborts if nobody has it.
   void unlock() {
     sync::lock_watch::unlocks("mutex::unlock", this);
-    std::uintptr_t expected = locked;
-    if (!word_.compare_exchange_strong(expected, 0, std::memory_order_release, std::memory_order_relaxed)) {
-      unlock_slow();
-    }
+    std::uintptr_t seen = word_.load(std::memory_order_relaxed);
+    const bool gone = seen == locked ? arch::compare_and_clear(word_, locked)
+                                     : seen == (locked | wanted) &&
+                                           word_.compare_exchange_strong(seen, wanted, std::memory_order_release,
+                                                                         std::memory_order_relaxed);
+    if (!gone) unlock_slow();
   }
 
  private:
@@ -73,25 +77,23 @@ class mutex {
     return sync::lock_watch::locked(this, take() || lock_slow({.deadline = deadline}));
   }
 
-  // The word: `locked`, `queue_locked`, and the first waiter's node, whose alignment leaves the low bits free. While
-  // `queue_locked` is set nobody else changes anything but `locked`, and only from clear to set.
+  // The word: flags, and the first waiter's node, whose alignment leaves their bits free. While `queue_locked` is set
+  // nobody else changes anything but `locked`, and only from clear to set. The first who has to wait sets `wanted`, for
+  // good: until then unlocking is a plain store, in which a change that another makes at that moment would be lost.
+  // `wanted_soon` is what is put at stake: it is set first, and still there after a restart everywhere.
   static constexpr std::uintptr_t locked = 1;
   static constexpr std::uintptr_t queue_locked = 2;
-  static constexpr std::uintptr_t flags = locked | queue_locked;
+  static constexpr std::uintptr_t wanted = 4;
+  static constexpr std::uintptr_t wanted_soon = 8;
+  static constexpr std::uintptr_t flags = locked | queue_locked | wanted | wanted_soon;
 
-  bool take() noexcept {
-    std::uintptr_t expected = 0;
-    if (word_.compare_exchange_strong(expected, locked, std::memory_order_acquire, std::memory_order_relaxed)) {
-      return true;
-    }
-    return (expected & locked) == 0 && try_lock_slow();
-  }
+  bool take() noexcept { return (word_.fetch_or(locked, std::memory_order_acquire) & locked) == 0; }
   static sync::wait_node* first_waiter(std::uintptr_t word) noexcept {
     return reinterpret_cast<sync::wait_node*>(word & ~flags);
   }
-  bool try_lock_slow() noexcept;
   bool lock_slow(const sched::wait_limit& limit) noexcept;
   void unlock_slow() noexcept;
+  void want() noexcept;
   void forget(sync::wait_node& node) noexcept;
   std::uintptr_t lock_queue() noexcept;
 

@@ -1,13 +1,9 @@
-#include <linux/membarrier.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <gofer/detail/arch/asymmetric_fence.hpp>
+
+#include "arch/membarrier.hpp"
 
 namespace gofer::inline v0::arch {
 namespace {
-
-long membarrier(int command) noexcept { return syscall(SYS_membarrier, command, 0, 0); }
 
 bool register_membarrier() noexcept {
   const long commands = membarrier(MEMBARRIER_CMD_QUERY);

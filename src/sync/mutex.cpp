@@ -2,9 +2,11 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <mutex>
 #include <optional>
 
 #include <gofer/detail/arch/cpu.hpp>
+#include <gofer/detail/arch/restartable.hpp>
 #include <gofer/detail/sched/atomic.hpp>
 #include <gofer/runtime.hpp>
 
@@ -20,23 +22,52 @@ constexpr int tries = sched::explores_atomics ? 0 : 2;
 // Outcomes of a wait: `woken` means "try again", this one "it is yours".
 constexpr std::uint32_t handed_over = sched::waiter::first_case;
 
-struct mutex_node : sync::wait_node {
+struct alignas(16) mutex_node : sync::wait_node {
   using wait_node::wait_node;
   bool impatient = false;
 };
+
+/// The first waits for all mutexes, each of which interrupts all threads.
+struct {
+  std::mutex one_at_a_time;  // so that `wanted_soon`, if it is there after the restart, never was away
+  std::atomic<bool> for_nothing{false};
+
+  /// With the mutex: restarts everywhere. A program that would spend too much on that, because it makes mutexes all the
+  /// time that are fought over, goes on without.
+  void restart() noexcept {
+    const sched::time_point begin = sched::now();
+    arch::restart_everywhere();
+    const sched::time_point end = sched::now();
+    if (first_ == sched::time_point{}) first_ = begin;
+    spent_ += end - begin;
+    if (spent_ < std::chrono::milliseconds(10) + (end - first_) / 100) return;
+    arch::give_restarts_up();
+    for_nothing = true;
+  }
+
+ private:
+  sched::time_point first_{};
+  sched::time_point::duration spent_{};
+} constinit first_waits;
 
 std::uintptr_t bits(const sync::wait_list& list) noexcept { return reinterpret_cast<std::uintptr_t>(list.front()); }
 
 }  // namespace
 
-bool mutex::try_lock_slow() noexcept {
-  std::uintptr_t seen = word_.load(std::memory_order_relaxed);
-  while ((seen & locked) == 0) {
-    if (word_.compare_exchange_weak(seen, seen | locked, std::memory_order_acquire, std::memory_order_relaxed)) {
-      return true;
-    }
+/// Sets `wanted`, unless the mutex is unlocked meanwhile.
+void mutex::want() noexcept {
+  std::uintptr_t seen = locked;
+  if (sched::explores_atomics || !arch::can_restart || first_waits.for_nothing) {
+    word_.compare_exchange_strong(seen, locked | wanted, std::memory_order_relaxed);
+    return;
   }
-  return false;
+  const std::scoped_lock hold(first_waits.one_at_a_time);
+  if (!word_.compare_exchange_strong(seen, locked | wanted_soon)) return;
+  first_waits.restart();
+  seen = word_.load(std::memory_order_relaxed);
+  while ((seen & wanted_soon) != 0 &&
+         !word_.compare_exchange_weak(seen, (seen & locked) | wanted, std::memory_order_relaxed)) {
+  }
 }
 
 /// Takes the queue's lock; returns the word as it was, without that lock.
@@ -59,8 +90,9 @@ bool mutex::lock_slow(const sched::wait_limit& limit) noexcept {
     arch::backoff wait(arch::while_others_work);
     for (int i = 0; i < tries; ++i) {
       wait();
-      if (try_lock_slow()) return true;
-      if (first_waiter(word_.load(std::memory_order_relaxed)) != nullptr) break;  // others are before us
+      const std::uintptr_t seen = word_.load(std::memory_order_relaxed);
+      if ((seen & locked) == 0 && take()) return true;
+      if (first_waiter(seen) != nullptr) break;  // others are before us
     }
   }
   std::optional<sched::time_point> passed_over;  // when it happened first
@@ -77,6 +109,9 @@ bool mutex::lock_slow(const sched::wait_limit& limit) noexcept {
           if (word_.compare_exchange_weak(seen, seen | locked, std::memory_order_acquire, std::memory_order_relaxed)) {
             return true;
           }
+        } else if ((seen & wanted) == 0) {
+          want();
+          seen = word_.load(std::memory_order_relaxed);
         } else if ((seen & queue_locked) != 0) {
           wait();
           seen = word_.load(std::memory_order_relaxed);
@@ -92,7 +127,7 @@ bool mutex::lock_slow(const sched::wait_limit& limit) noexcept {
         queue.push_back(node);
       }
       // It stays locked until we let go of the queue, because unlocking a mutex with a queue needs the queue's lock.
-      word_.store(bits(queue) | locked, std::memory_order_release);
+      word_.store(bits(queue) | wanted | locked, std::memory_order_release);
     }
     switch (self.wait()) {
       case handed_over:
@@ -118,7 +153,7 @@ void mutex::forget(sync::wait_node& node) noexcept {
   queue.remove(node);
   seen |= queue_locked;
   // Others may set `locked` meanwhile.
-  while (!word_.compare_exchange_weak(seen, bits(queue) | (seen & locked), std::memory_order_acq_rel,
+  while (!word_.compare_exchange_weak(seen, bits(queue) | wanted | (seen & locked), std::memory_order_acq_rel,
                                       std::memory_order_relaxed)) {
   }
 }
@@ -131,8 +166,10 @@ void mutex::unlock_slow() noexcept {
       std::fputs("gofer: mutex::unlock: the mutex is not locked\n", stderr);
       std::abort();
     }
-    if (seen == locked) {
-      if (word_.compare_exchange_weak(seen, 0, std::memory_order_release, std::memory_order_relaxed)) return;
+    if ((seen & ~(wanted | wanted_soon)) == locked) {
+      if (word_.compare_exchange_weak(seen, seen & ~locked, std::memory_order_release, std::memory_order_relaxed)) {
+        return;
+      }
     } else if ((seen & queue_locked) != 0) {
       wait();
       seen = word_.load(std::memory_order_relaxed);
@@ -150,7 +187,7 @@ void mutex::unlock_slow() noexcept {
   }
   hand_over = hand_over && chosen != nullptr;
   // The last touch of the mutex: gives up both locks at once, or only the queue's when the mutex is handed over.
-  word_.store(bits(queue) | (hand_over ? locked : 0), std::memory_order_release);
+  word_.store(bits(queue) | wanted | (hand_over ? locked : 0), std::memory_order_release);
   if (chosen != nullptr) chosen->who->wake();
 }
 

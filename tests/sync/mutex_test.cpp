@@ -10,6 +10,7 @@
 #include <random>
 #include <stop_token>
 #include <thread>
+#include <vector>
 
 #include <gofer/latch.hpp>
 
@@ -131,6 +132,25 @@ TEST(MutexDeathTest, UnlockingWhatIsNotLockedAborts) {
         m.unlock();
       },
       "mutex::unlock: the mutex is not locked");
+}
+
+// The first who waits changes how a mutex is unlocked, while somebody unlocks it.
+TEST_P(Mutex, StressTheFirstWaits) {
+  constexpr int parties = 4;
+  struct place {
+    gofer::mutex m;
+    int plain = 0;
+  };
+  std::vector<place> places(static_cast<std::size_t>(test::times(20'000)));
+  test::run_in(GetParam(), parties, [&](int) {
+    for (place& p : places) {
+      for (int i = 0; i < 5; ++i) {
+        const std::scoped_lock hold(p.m);
+        ++p.plain;
+      }
+    }
+  });
+  for (const place& p : places) ASSERT_EQ(p.plain, parties * 5);
 }
 
 TEST_P(Mutex, StressTimeoutsAndStopsRaceWithHandOffs) {
