@@ -42,8 +42,7 @@ extern std::atomic<bool> has_restarts;
         ".popsection\n"
         "leaq 3b(%%rip), %%rax\n"
         "movq %%rax, %%fs:%c[described_at](%[area])\n"
-        "1: cmpb $1, %[has_restarts]\n"  // once more: nobody who finds it true comes to the store after it has become
-                                         // false
+        "1: cmpb $1, %[has_restarts]\n"  // once more, for give_restarts_up
         "jne 2f\n"
         "cmpq %[expected], %[word]\n"
         "jne 2f\n"
