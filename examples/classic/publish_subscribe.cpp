@@ -54,12 +54,13 @@ int main() {
   constexpr int count = 20;
   hub news;
   gofer::wait_group readers;
+  gofer::latch listening(3);  // the readers that have heard something
   const auto read = [&](const char* name, const std::string& topic, std::size_t room, std::chrono::nanoseconds each) {
-    readers.go([=, mine = news.subscribe(topic, room)] {
+    readers.go([=, &listening, mine = news.subscribe(topic, room)] {
       int received = 0;
       for (const std::string& message : mine->messages) {
         (void)message;
-        ++received;
+        if (++received == 1) listening.count_down();
         gofer::sleep_for(each);
       }
       std::printf("%s: %d received, %lld lost\n", name, received, static_cast<long long>(mine->lost.load()));
@@ -69,11 +70,13 @@ int main() {
   read("A slow reader", "sports", 2, pace(30ms));
   read("A reader of another topic", "weather", count, 0ms);
 
-  for (int i = 1; i <= count; ++i) {
+  news.publish("weather", "rain");
+  news.publish("sports", "goal 1");
+  listening.wait();
+  for (int i = 2; i <= count; ++i) {
     news.publish("sports", "goal " + std::to_string(i));
     gofer::sleep_for(pace(5ms));
   }
-  news.publish("weather", "rain");
   news.close();
   readers.wait();
 }
