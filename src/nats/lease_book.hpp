@@ -13,6 +13,8 @@
 #include <gofer/wait_group.hpp>
 
 #include "nats/client.hpp"
+#include "nats/delivery.hpp"
+#include "nats/message.hpp"
 
 namespace gofer::inline v0::nats {
 
@@ -29,17 +31,21 @@ class lease {
   lease(const lease&) = delete;
   lease& operator=(const lease&) = delete;
 
-  void done() noexcept { settle("+ACK"); }
+  const delivery& of() const noexcept { return of_; }
+
+  void done() noexcept { settle(done_answer); }
   void again_after(std::chrono::nanoseconds delay) noexcept {
     settle("-NAK {\"delay\": " + std::to_string(delay.count()) + "}");
   }
 
  private:
   friend class lease_book;
+  static constexpr std::string_view done_answer = "+ACK";
   void settle(std::string_view how) noexcept;
 
   lease_book& book_;
   const char* const where_;
+  const delivery of_;
   bool settled_ = false;
   std::size_t place_ = 0;  // in the book
 };
@@ -48,6 +54,7 @@ class lease {
 class lease_book {
  public:
   lease_book(client& by, std::chrono::nanoseconds lasts) : by_(by), lasts_(lasts) {
+    done_.reserve(remembered);
     renewing_.go([this] { renew(); });
   }
   lease_book(const lease_book&) = delete;
@@ -59,10 +66,32 @@ class lease_book {
 
   std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
 
+  /// Who is not heard of for longer than a lease, though alive, is given again what it holds, or has just done. Nothing
+  /// is to be done for that: what is held is settled by its holder, and that something is done is said again here.
+  bool came_again(const message& m) {
+    const delivery d = read_delivery(m.reply());
+    if (d.times == 1) return false;
+    const std::scoped_lock hold(lock_);
+    if (std::ranges::any_of(leases_, [&](const lease* l) { return l->of_.is_of_the_same(d); })) return true;
+    if (std::ranges::none_of(done_, [&](const delivery& o) { return o.is_of_the_same(d); })) return false;
+    by_.send(m.reply(), lease::done_answer);
+    return true;
+  }
+
   std::atomic<std::uint64_t> handed_back{0};
 
  private:
   friend class lease;
+
+  /// What is remembered as done. More than can be on its way here when its lease is over; answers that got lost with a
+  /// connection may be more.
+  static constexpr std::size_t remembered = 4096;
+
+  void remember(const delivery& d) {
+    if (done_.size() < remembered) return done_.push_back(d);
+    done_[oldest_done_] = d;
+    oldest_done_ = (oldest_done_ + 1) % remembered;
+  }
 
   /// In good time, and over a new connection at once.
   void renew() noexcept {
@@ -84,9 +113,11 @@ class lease_book {
   mutex lock_;
   std::vector<lease*> leases_;  // guarded by lock_
   std::atomic<std::size_t> size_{0};
+  std::vector<delivery> done_;   // guarded by lock_
+  std::size_t oldest_done_ = 0;  // guarded by lock_
 };
 
-inline lease::lease(lease_book& book, const char* where) : book_(book), where_(where) {
+inline lease::lease(lease_book& book, const char* where) : book_(book), where_(where), of_(read_delivery(where)) {
   const std::scoped_lock hold(book_.lock_);
   place_ = book_.leases_.size();
   book_.leases_.push_back(this);
@@ -106,6 +137,7 @@ inline void lease::settle(std::string_view how) noexcept {
     book_.leases_[place_]->place_ = place_;
     book_.leases_.pop_back();
     book_.size_.store(book_.leases_.size(), std::memory_order_relaxed);
+    if (how == done_answer) book_.remember(of_);
   }
   settled_ = true;
   book_.by_.send(where_, how);

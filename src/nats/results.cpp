@@ -43,17 +43,14 @@ results::results(client& by, const names& called, const nats_pool_options& optio
       named_(!options.client.empty()),
       book_(by, options.lease),
       arrived_(fetched_ahead * 2) {
-  puller_ = std::make_unique<puller>(
-      by, puller::what{.stream = called.results,
-                       .consumer = of_,
-                       .room = [] { return fetched_ahead; },
-                       .enough = [] { return fetched_ahead / 2; },
-                       .held = [this] { return book_.size(); },
-                       .take =
-                           [this](std::vector<message>& came) {
-                             for (message& m : came) arrived_.try_send(std::make_shared<arrival>(book_, std::move(m)));
-                           },
-                       .repair = [this] { ensure_consumer(js_, called_, options_, of_); }});
+  puller_ =
+      std::make_unique<puller>(by, puller::what{.stream = called.results,
+                                                .consumer = of_,
+                                                .room = [] { return fetched_ahead; },
+                                                .enough = [] { return fetched_ahead / 2; },
+                                                .held = [this] { return book_.size(); },
+                                                .take = [this](std::vector<message>& came) { take(came); },
+                                                .repair = [this] { ensure_consumer(js_, called_, options_, of_); }});
   puller_->start();
   running_.add(1);
   go(go_options{.name = "nats results"}, [this] {
@@ -88,6 +85,12 @@ bool results::is_expected_no_more(const std::string& id) {
 bool results::all_given() {
   const std::scoped_lock hold(lock_);
   return expected_.empty();
+}
+
+void results::take(std::vector<message>& came) {
+  for (message& m : came) {
+    if (!book_.came_again(m)) arrived_.try_send(std::make_shared<arrival>(book_, std::move(m)));
+  }
 }
 
 void results::run() noexcept {

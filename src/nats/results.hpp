@@ -44,6 +44,7 @@ class results {
     lease held;
   };
 
+  void take(std::vector<message>& came);
   void run() noexcept;
   void give_arrived(arrival& a) noexcept;
   bool is_expected_no_more(const std::string& id);

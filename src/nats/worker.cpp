@@ -1,8 +1,6 @@
 #include "nats/worker.hpp"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -17,35 +15,6 @@ namespace gofer::inline v0::nats {
 namespace {
 
 using namespace std::chrono_literals;
-
-/// The parts of "$JS.ACK.stream.consumer.deliveries.sequence.of the consumer.time.pending", which newer servers write
-/// with a domain and an account before, and something random behind.
-struct place {
-  unsigned deliveries = 1;
-  std::uint64_t sequence = 0;
-  std::int64_t time = 0;
-};
-
-place read_place(std::string_view reply) {
-  std::array<std::string_view, 12> parts;
-  std::size_t count = 0;
-  while (count < parts.size()) {
-    const std::size_t end = std::min(reply.find('.'), reply.size());
-    parts[count++] = reply.substr(0, end);
-    if (end == reply.size()) break;
-    reply.remove_prefix(end + 1);
-  }
-  const std::size_t first = count >= 11 ? 6 : 4;
-  place p;
-  if (count < first + 4) return p;
-  const auto read = [&](std::size_t i, auto& into) {
-    std::from_chars(parts[i].data(), parts[i].data() + parts[i].size(), into);
-  };
-  read(first, p.deliveries);
-  read(first + 1, p.sequence);
-  read(first + 3, p.time);
-  return p;
-}
 
 /// In bytes, so that it fits into a header, escaped.
 constexpr std::size_t longest_error = 2048;
@@ -69,18 +38,11 @@ std::size_t most_workers(const nats_pool_options& options) {
 
 }  // namespace
 
-taken_task::taken_task(lease_book& book, message&& m) : from(std::move(m)), held(book, from.reply()) {
-  const place p = read_place(from.reply());
-  deliveries = p.deliveries;
-  sequence = p.sequence;
-  submitted = from_nanoseconds(p.time);
-}
-
 void taken_task::read_headers() {
   if (!id.empty()) return;
   id = from.header(id_header);
   if (id.empty()) id = from.header(server_id_header);
-  if (!can_be_id(id)) id = "sequence-" + std::to_string(sequence);  // stored by some other program
+  if (!can_be_id(id)) id = "sequence-" + std::to_string(held.of().sequence);  // stored by some other program
   client = from.header(client_header);
   if (!can_be_name(client)) client.clear();
 }
@@ -193,7 +155,9 @@ std::size_t worker::enough() const noexcept {
 void worker::take(std::vector<message>& came) {
   std::vector<task_ptr> tasks;
   tasks.reserve(came.size());
-  for (message& m : came) tasks.push_back(std::make_unique<taken_task>(book_, std::move(m)));
+  for (message& m : came) {
+    if (!book_.came_again(m)) tasks.push_back(std::make_unique<taken_task>(book_, std::move(m)));
+  }
   try {
     pool_.submit(std::move(tasks));
   } catch (const std::exception&) {  // there is no room, or we are ending: what was not accepted is handed back
@@ -204,16 +168,16 @@ void worker::run(task_ptr task, const std::stop_token& stop) {
   if (stopping_.stop_requested()) return;
   unsigned attempt = 1;
   if (parts_.has_results || parts_.wants_task) task->read_headers();
-  if (task->deliveries > 1) {
+  if (task->held.of().times > 1) {
     task->read_headers();
     const history before =
-        task->deliveries > options_.max_deliveries || options_.max_attempts > 1 ? history_of(*task) : history{};
+        task->held.of().times > options_.max_deliveries || options_.max_attempts > 1 ? history_of(*task) : history{};
     attempt += before.attempts;
-    if (task->deliveries - 1 >= options_.max_deliveries + before.attempts + before.handed_back) {
+    if (task->held.of().times - 1 >= options_.max_deliveries + before.attempts + before.handed_back) {
       return settle_later(std::move(task), [attempt](worker& self, taken_task& t) {
         self.abandoned.fetch_add(1, std::memory_order_relaxed);
         self.bury(t, attempt - 1, {},
-                  "given out " + std::to_string(t.deliveries - 1) +
+                  "given out " + std::to_string(t.held.of().times - 1) +
                       " times, and no worker has said what became of it: they died, or lost their lease");
       });
     }
@@ -222,10 +186,10 @@ void worker::run(task_ptr task, const std::stop_token& stop) {
   const auto ran = [&] { return std::chrono::nanoseconds(sched::now() - begun); };
   try {
     std::string value = parts_.run(
-        task->from.data(), nats_task{.id = task->id, .attempt = attempt, .submitted = task->submitted, .stop = stop});
+        task->from.data(), nats_task{.id = task->id, .attempt = attempt, .submitted = task->submitted(), .stop = stop});
     completed.fetch_add(1, std::memory_order_relaxed);
     finished_.fetch_add(1, std::memory_order_relaxed);
-    if (task->deliveries == 1 && task->client.empty()) {
+    if (task->held.of().times == 1 && task->client.empty()) {
       task->held.done();
     } else {
       settle_later(std::move(task), [attempt, took = ran(), value = std::move(value)](worker& self, taken_task& t) {
@@ -278,7 +242,7 @@ void worker::write_history(const taken_task& task, const history& h) {
 }
 
 void worker::forget_history(const taken_task& task) noexcept {
-  if (task.deliveries == 1) return;
+  if (task.held.of().times == 1) return;
   try {
     js_.purge(called_.state, called_.attempts_subject_of(task.id));
   } catch (const std::exception&) {  // a few bytes that nobody reads stay there
@@ -309,7 +273,7 @@ void worker::fail(taken_task& task, unsigned attempt, std::chrono::nanoseconds r
     failed.fetch_add(1, std::memory_order_relaxed);
     return bury(task, attempt, ran, error);
   }
-  history h = task.deliveries > 1 ? history_of(task) : history{};
+  history h = task.held.of().times > 1 ? history_of(task) : history{};
   h.attempts = attempt;
   write_history(task, h);
   retried.fetch_add(1, std::memory_order_relaxed);
@@ -320,10 +284,10 @@ void worker::bury(taken_task& task, unsigned attempts, std::chrono::nanoseconds 
   store_dead({{"id", task.id},
               {"error", error},
               {"attempts", attempts},
-              {"deliveries", task.deliveries},
-              {"submitted", to_nanoseconds(task.submitted)},
+              {"deliveries", task.held.of().times},
+              {"submitted", to_nanoseconds(task.submitted())},
               {"client", task.client}},
-             task.from.data(), task.id + "#dead" + std::to_string(task.sequence));
+             task.from.data(), task.id + "#dead" + std::to_string(task.held.of().sequence));
   send_result(task, attempts, ran, nullptr, error);
   forget_history(task);
   task.held.done();
@@ -339,13 +303,13 @@ void worker::store_dead(const nlohmann::json& letter, std::string_view payload, 
 void worker::send_result(const taken_task& task, unsigned attempts, std::chrono::nanoseconds ran,
                          const std::string* value, const std::string& error) {
   if (task.client.empty() || !parts_.has_results) return;
-  const auto waited = std::chrono::system_clock::now() - task.submitted - ran;
+  const auto waited = std::chrono::system_clock::now() - task.submitted() - ran;
   nlohmann::json about = {{"id", task.id},
                           {"attempts", attempts},
                           {"waited", std::max<std::int64_t>(0, std::chrono::nanoseconds(waited).count())},
                           {"ran", ran.count()}};
   if (value == nullptr) about["error"] = error;
-  const std::string once = task.id + '#' + std::to_string(task.sequence);
+  const std::string once = task.id + '#' + std::to_string(task.held.of().sequence);
   const std::string text = header_value(about);
   store({.subject = called_.result_subject_of(task.client).c_str(),
          .data = value == nullptr ? std::string_view() : std::string_view(*value),

@@ -12,6 +12,7 @@
 
 #include "nats/jetstream.hpp"
 #include "nats/lease_book.hpp"
+#include "nats/letters.hpp"
 #include "nats/names.hpp"
 #include "nats/puller.hpp"
 
@@ -19,17 +20,15 @@ namespace gofer::inline v0::nats {
 
 /// A task that a worker of this process has.
 struct taken_task {
-  taken_task(lease_book& book, message&& m);
+  taken_task(lease_book& book, message&& m) : from(std::move(m)), held(book, from.reply()) {}
   /// Fills in `id` and `client`, which takes as long as all the rest, and is done where they are needed.
   void read_headers();
+  std::chrono::system_clock::time_point submitted() const { return from_nanoseconds(held.of().stored); }
 
   message from;
   lease held;
   std::string id;
-  std::string client;       // who gets the result; empty: nobody
-  unsigned deliveries = 1;  // this one included
-  std::uint64_t sequence = 0;
-  std::chrono::system_clock::time_point submitted;
+  std::string client;  // who gets the result; empty: nobody
 };
 
 /// The working side: takes tasks, has them run by a worker_pool, and tells the servers what became of them.

@@ -2,10 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -523,6 +525,47 @@ TEST_F(NatsPool, ResultsThatWaitForTheirReceiverComeOnce) {
   for (auto& r : pool.results()) got.insert(r.value());
   EXPECT_EQ(got.size(), 40U);
   EXPECT_EQ(std::set<int>(got.begin(), got.end()).size(), 40U);
+}
+
+/// Not run for so long, as on a machine that is overloaded, or asleep.
+void stop_this_process_for_a_second() {
+  const std::string pid = std::to_string(::getpid());
+  ASSERT_EQ(std::system(("kill -STOP " + pid + "; sleep 1; kill -CONT " + pid).c_str()), 0);
+}
+
+TEST_F(NatsPool, ResultsComeOnceToAProcessThatWasStoppedForLongerThanALease) {
+  nats_pool<int, int> pool([](int i) { return i; }, named({.lease = 300ms, .client = "shop", .result_capacity = 1}));
+  pool.submit(std::views::iota(0, 20));
+  std::multiset<int> got;
+  for (int i = 0; i < 10; ++i) got.insert(pool.results().receive()->value());  // they are done, the others are held
+  stop_this_process_for_a_second();
+  pool.submit(std::views::iota(20, 40));
+  pool.drain();
+  for (auto& r : pool.results()) got.insert(r.value());
+  EXPECT_EQ(got.size(), 40U);
+  EXPECT_EQ(std::set<int>(got.begin(), got.end()).size(), 40U);
+}
+
+TEST_F(NatsPool, ATaskIsNotRunBesideItselfByAProcessThatWasStoppedForLongerThanItsLease) {
+  std::atomic<int> runs{0};
+  gofer::latch begun(2);
+  gofer::latch go_on(1);
+  nats_pool<int> pool(
+      [&](int) {
+        ++runs;
+        begun.count_down();
+        go_on.wait();
+      },
+      named({.min_workers = 8, .lease = 300ms}));
+  pool.submit(1);
+  pool.submit(2);
+  begun.wait();
+  stop_this_process_for_a_second();
+  gofer::sleep_for(300ms);  // what comes again has come
+  go_on.count_down();
+  pool.drain();
+  EXPECT_EQ(runs, 2);
+  EXPECT_EQ(pool.stats().completed, 2U);
 }
 
 TEST_F(NatsPool, ResultsNobodyReceivesDoNotHoldADrain) {
