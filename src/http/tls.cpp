@@ -272,7 +272,7 @@ class openssl_context final : public tls_context {
 
  private:
   static SSL_CTX* make(bool server) {
-    // Else OpenSSL takes itself apart when main returns, while worker threads that end have yet to tell it so.
+    // Else OpenSSL takes itself apart when main returns, though a worker thread that did not end in time may use it.
     OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
     return SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
   }

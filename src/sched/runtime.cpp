@@ -152,8 +152,7 @@ void runtime::stop() noexcept {
   if (stopping_.exchange(true, std::memory_order_acq_rel)) return;
   watcher.wake();
   const time_point until = clock::now() + stop_patience;
-  const bool worker = this_thread().running.get() != nullptr;  // a fiber called exit(): its thread is one of them
-  while (workers.load(std::memory_order_acquire) > (worker ? 1U : 0U) && clock::now() < until) {
+  while (!threads_.have_ended() && clock::now() < until) {
     network.interrupt();
     while (thread* spare = idle.take_spare()) spare->sleep.signal();
     std::this_thread::sleep_for(std::chrono::microseconds(50));
@@ -173,11 +172,11 @@ void runtime::run_in_worker(processor* p, bool searching) noexcept {
   if (assign_to_poll_sleeper(p)) return;
   workers.fetch_add(1, std::memory_order_relaxed);
   try {
-    std::thread([this, p] {
+    threads_.start([this, p] {
       this_thread();  // whose record is to outlive what is watched here
       watch_this_thread();
       run_worker(*this, p, true);
-    }).detach();
+    });
   } catch (const std::exception& e) {
     workers.fetch_sub(1, std::memory_order_relaxed);
     idle.put(p);

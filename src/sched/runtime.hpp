@@ -17,6 +17,7 @@
 #include "sched/shared_queue.hpp"
 #include "sched/stack_depot.hpp"
 #include "sched/thread.hpp"
+#include "sched/worker_threads.hpp"
 
 namespace gofer::inline v0::sched {
 
@@ -39,7 +40,8 @@ class runtime {
   /// How many processors there are or would be.
   static unsigned planned_processors() noexcept;
 
-  /// Lets no fiber run any more; waits, for at most `stop_patience`, for those that run to reach a wait.
+  /// Lets no fiber run any more; waits, for at most `stop_patience`, for those that run to reach a wait and for their
+  /// threads to end. Any thread may call it; the first does it.
   void stop() noexcept;
   bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
 
@@ -169,6 +171,7 @@ class runtime {
   processor* retired_ = nullptr;  // linked by next_idle; guarded by retired_lock_
   std::atomic<std::uint64_t> ids_{1};
   std::atomic<bool> stopping_{false};
+  worker_threads threads_;
 };
 
 /// The body of a worker thread; `first` is the processor it begins with.

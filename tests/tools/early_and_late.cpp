@@ -4,6 +4,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <thread>
 
@@ -11,18 +13,37 @@
 
 namespace {
 
+/// What a library keeps for each thread, and takes its time to take apart.
+struct kept_by_thread {
+  static inline std::atomic<int> alive{0};
+  kept_by_thread() { ++alive; }
+  ~kept_by_thread() {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    --alive;
+  }
+};
+
+[[gnu::noinline]] void use_what_threads_keep() {
+  static thread_local kept_by_thread here;
+  asm volatile("" : : "r"(&here));
+}
+
 int answer() {
   gofer::chan<int> ch;
-  gofer::go([ch] { ch.send(42); });
+  gofer::go([ch] {
+    use_what_threads_keep();
+    ch.send(42);
+  });
   return ch.receive().value();
 }
 
-/// Destroyed after main has returned, when no fiber runs any more: what needs none still works.
+/// Destroyed after main has returned, when no fiber runs any more and their threads have ended: what needs none still
+/// works.
 struct at_the_end {
   gofer::mutex lock;
   ~at_the_end() {
     const std::scoped_lock hold(lock);
-    std::puts("the end");
+    std::puts(kept_by_thread::alive == 0 ? "the end" : "threads are still ending");
   }
 } last;
 
