@@ -22,7 +22,9 @@ namespace {
 constexpr unsigned most_processors = 1024;
 constexpr unsigned most_surplus = 10'000;
 constexpr std::size_t most_stack = std::size_t{1} << 30;
+/// How long a program's end waits for fibers that run on, and for threads that run none and have only to be told.
 constexpr std::chrono::milliseconds stop_patience{200};
+constexpr std::chrono::seconds end_patience{10};
 /// What a processor will have done itself in this time is not worth waking another for: that takes as long, and the two
 /// then wait for each other's cache lines.
 constexpr std::chrono::microseconds worth_a_wake{10};
@@ -148,15 +150,31 @@ runtime::runtime(const runtime_options& options)
   for (unsigned i = processor_count_; i-- > 0;) idle.put(processors_[i]);  // so that the first is taken first
 }
 
+namespace {
+
+/// Without the caller's.
+std::size_t other_fibers_running() noexcept {
+  std::size_t count = 0;
+  for (const thread* t = first_thread(); t != nullptr; t = t->next_made) {
+    if (t != &this_thread() && t->running.get() != nullptr) ++count;
+  }
+  return count;
+}
+
+}  // namespace
+
 void runtime::stop() noexcept {
   if (stopping_.exchange(true, std::memory_order_acq_rel)) return;
   watcher.wake();
-  const time_point until = clock::now() + stop_patience;
-  while (!threads_.have_ended() && clock::now() < until) {
+  const time_point began = clock::now();
+  for (std::size_t left = threads_.left(); left != 0; left = threads_.left()) {
+    const auto waited = clock::now() - began;
+    if (waited > stop_patience && (waited > end_patience || left <= other_fibers_running())) break;
     network.interrupt();
     while (thread* spare = idle.take_spare()) spare->sleep.signal();
     std::this_thread::sleep_for(std::chrono::microseconds(50));
   }
+  threads_.give_up();
 }
 
 void runtime::run_in_worker(processor* p, bool searching) noexcept {

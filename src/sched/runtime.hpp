@@ -40,8 +40,8 @@ class runtime {
   /// How many processors there are or would be.
   static unsigned planned_processors() noexcept;
 
-  /// Lets no fiber run any more; waits, for at most `stop_patience`, for those that run to reach a wait and for their
-  /// threads to end. Any thread may call it; the first does it.
+  /// Lets no fiber run any more; waits, for so long, for those that run to reach a wait, and for all threads that run
+  /// none to end. Any thread may call it; the first does it.
   void stop() noexcept;
   bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
 

@@ -34,11 +34,19 @@ class worker_threads {
     given.release();
   }
 
-  /// All but the calling thread, if it is one of them; does not block.
-  bool have_ended() {
+  /// How many have not ended, without the calling thread; does not block.
+  std::size_t left() {
     const std::scoped_lock hold(lock_);
     std::erase_if(threads_, [](pthread_t t) { return pthread_tryjoin_np(t, nullptr) == 0; });
-    return std::ranges::all_of(threads_, [](pthread_t t) { return pthread_equal(t, pthread_self()) != 0; });
+    return threads_.size() - static_cast<std::size_t>(std::ranges::count_if(
+                                 threads_, [](pthread_t t) { return pthread_equal(t, pthread_self()) != 0; }));
+  }
+
+  /// Of those that are left nobody will know when they end.
+  void give_up() {
+    const std::scoped_lock hold(lock_);
+    for (const pthread_t t : threads_) pthread_detach(t);
+    threads_.clear();
   }
 
  private:
