@@ -25,7 +25,7 @@ class lease_book;
 class lease {
  public:
   /// `where` outlives it.
-  lease(lease_book& book, const char* where);
+  lease(lease_book& book, const char* where, const delivery& of);
   /// Hands it back if nothing was said.
   ~lease();
   lease(const lease&) = delete;
@@ -68,8 +68,7 @@ class lease_book {
 
   /// Who is not heard of for longer than a lease, though alive, is given again what it holds, or has just done. Nothing
   /// is to be done for that: what is held is settled by its holder, and that something is done is said again here.
-  bool came_again(const message& m) {
-    const delivery d = read_delivery(m.reply());
+  bool came_again(const message& m, const delivery& d) {
     if (d.times == 1) return false;
     const std::scoped_lock hold(lock_);
     if (std::ranges::any_of(leases_, [&](const lease* l) { return l->of_.is_of_the_same(d); })) return true;
@@ -117,7 +116,7 @@ class lease_book {
   std::size_t oldest_done_ = 0;  // guarded by lock_
 };
 
-inline lease::lease(lease_book& book, const char* where) : book_(book), where_(where), of_(read_delivery(where)) {
+inline lease::lease(lease_book& book, const char* where, const delivery& of) : book_(book), where_(where), of_(of) {
   const std::scoped_lock hold(book_.lock_);
   place_ = book_.leases_.size();
   book_.leases_.push_back(this);

@@ -89,7 +89,8 @@ bool results::all_given() {
 
 void results::take(std::vector<message>& came) {
   for (message& m : came) {
-    if (!book_.came_again(m)) arrived_.try_send(std::make_shared<arrival>(book_, std::move(m)));
+    const delivery d = read_delivery(m.reply());
+    if (!book_.came_again(m, d)) arrived_.try_send(std::make_shared<arrival>(book_, std::move(m), d));
   }
 }
 

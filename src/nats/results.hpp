@@ -39,7 +39,7 @@ class results {
 
  private:
   struct arrival {
-    arrival(lease_book& book, message&& m) : from(std::move(m)), held(book, from.reply()) {}
+    arrival(lease_book& book, message&& m, const delivery& d) : from(std::move(m)), held(book, from.reply(), d) {}
     message from;
     lease held;
   };

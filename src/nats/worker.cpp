@@ -156,7 +156,8 @@ void worker::take(std::vector<message>& came) {
   std::vector<task_ptr> tasks;
   tasks.reserve(came.size());
   for (message& m : came) {
-    if (!book_.came_again(m)) tasks.push_back(std::make_unique<taken_task>(book_, std::move(m)));
+    const delivery d = read_delivery(m.reply());
+    if (!book_.came_again(m, d)) tasks.push_back(std::make_unique<taken_task>(book_, std::move(m), d));
   }
   try {
     pool_.submit(std::move(tasks));

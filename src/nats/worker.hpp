@@ -20,7 +20,7 @@ namespace gofer::inline v0::nats {
 
 /// A task that a worker of this process has.
 struct taken_task {
-  taken_task(lease_book& book, message&& m) : from(std::move(m)), held(book, from.reply()) {}
+  taken_task(lease_book& book, message&& m, const delivery& d) : from(std::move(m)), held(book, from.reply(), d) {}
   /// Fills in `id` and `client`, which takes as long as all the rest, and is done where they are needed.
   void read_headers();
   std::chrono::system_clock::time_point submitted() const { return from_nanoseconds(held.of().stored); }

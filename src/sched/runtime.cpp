@@ -45,6 +45,15 @@ unsigned processors_from_environment() noexcept {
   return 0;
 }
 
+/// Without the caller's.
+std::size_t other_fibers_running() noexcept {
+  std::size_t count = 0;
+  for (const thread* t = first_thread(); t != nullptr; t = t->next_made) {
+    if (t != &this_thread() && t->running.get() != nullptr) ++count;
+  }
+  return count;
+}
+
 /// When a program ends, the thread-locals of the thread that returns from `main` or calls exit() are destroyed before
 /// any static object is: the moment to stop.
 struct stop_at_end {
@@ -149,19 +158,6 @@ runtime::runtime(const runtime_options& options)
   known_ = processor_count_;
   for (unsigned i = processor_count_; i-- > 0;) idle.put(processors_[i]);  // so that the first is taken first
 }
-
-namespace {
-
-/// Without the caller's.
-std::size_t other_fibers_running() noexcept {
-  std::size_t count = 0;
-  for (const thread* t = first_thread(); t != nullptr; t = t->next_made) {
-    if (t != &this_thread() && t->running.get() != nullptr) ++count;
-  }
-  return count;
-}
-
-}  // namespace
 
 void runtime::stop() noexcept {
   if (stopping_.exchange(true, std::memory_order_acq_rel)) return;

@@ -40,8 +40,8 @@ class runtime {
   /// How many processors there are or would be.
   static unsigned planned_processors() noexcept;
 
-  /// Lets no fiber run any more; waits, for so long, for those that run to reach a wait, and for all threads that run
-  /// none to end. Any thread may call it; the first does it.
+  /// Lets no fiber run any more; waits for those that run to reach a wait, and for all worker threads to end, each for
+  /// a while (stop_patience, end_patience). Any thread may call it; the first does it.
   void stop() noexcept;
   bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
 
@@ -128,7 +128,7 @@ class runtime {
   poller network;
   monitor watcher;
   processor_counters foreign;        // counted by threads without a processor
-  std::atomic<unsigned> workers{0};  // worker threads that have not ended
+  std::atomic<unsigned> workers{0};  // worker threads in run_worker
 
   /// Time since the start, as somebody read it last: not behind by more than the monitor's longest pause while
   /// anything runs. For what is too frequent for the real clock.
