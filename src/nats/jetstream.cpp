@@ -51,6 +51,12 @@ std::uint64_t number_after(std::string_view text, std::string_view key) {
   return number;
 }
 
+/// Such a replica was started a moment ago, or begins anew, and tells what it knew before: it is asked again.
+bool knows_no_leader(const json& answer) {
+  const auto cluster = answer.find("cluster");
+  return cluster != answer.end() && cluster->value("leader", "").empty();
+}
+
 [[noreturn]] void refuse_other(const std::string& what, const std::string& key, const json& has, const json& wanted) {
   throw std::invalid_argument("nats_pool: " + what + " is there with " + key + " = " + has.dump() + ", and not " +
                               wanted.dump() + "; use the same options in all processes, or set `reconfigure`");
@@ -101,11 +107,12 @@ json jetstream::ask(const std::string& what, const json& question) {
     if (!parsed.is_object())
       throw nats_error("nats: the answer to " + what + " is not an object: " + answer.substr(0, 200));
     const auto error = parsed.find("error");
-    if (error == parsed.end()) return parsed;
-    const int code = error->value("err_code", 0);
+    if (error == parsed.end() && !knows_no_leader(parsed)) return parsed;
+    const int code = error == parsed.end() ? jetstream_error::unavailable : error->value("err_code", 0);
     if (code != jetstream_error::unavailable || sched::now() >= until) {
-      throw jetstream_error(
-          "nats: " + what + " was refused: " + error->value("description", "for no reason that is given"), code);
+      const std::string why = error == parsed.end() ? std::string("the replicas have no leader")
+                                                    : error->value("description", "for no reason that is given");
+      throw jetstream_error("nats: " + what + " was refused: " + why, code);
     }
     sleep_for(std::chrono::milliseconds(100));  // a leader is being elected
   }
