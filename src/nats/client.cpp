@@ -21,6 +21,9 @@ constexpr auto look_after_calls_every = 50ms;
 /// What has answered, once.
 class question final : public call {
  public:
+  explicit question(belief believed) noexcept : believed_(believed) {}
+
+  bool is_answer(const message& came) const noexcept override { return believed_ == nullptr || believed_(came.data()); }
   void answered(const message& answer) noexcept override { end(std::string(answer.data())); }
   void unanswered() noexcept override { end(std::nullopt); }
   std::optional<std::string> wait() { return *done_.receive(); }
@@ -31,6 +34,7 @@ class question final : public call {
     done.send(std::move(answer));
   }
 
+  const belief believed_;
   chan<std::optional<std::string>> done_{1};
 };
 
@@ -192,14 +196,14 @@ std::size_t client::largest_message() const noexcept {
   return static_cast<std::size_t>(natsConnection_GetMaxPayload(connection_));
 }
 
-std::optional<std::string> client::wait_for_answer(const outgoing& what) {
-  question q;
+std::optional<std::string> client::wait_for_answer(const outgoing& what, belief believed) {
+  question q(believed);
   start(q, what, sched::deadline_after(options_.request_timeout));
   return q.wait();
 }
 
-std::string client::ask(const std::string& subject, std::string_view data) {
-  std::optional<std::string> answer = wait_for_answer({.subject = subject.c_str(), .data = data});
+std::string client::ask(const std::string& subject, std::string_view data, belief believed) {
+  std::optional<std::string> answer = wait_for_answer({.subject = subject.c_str(), .data = data}, believed);
   if (!answer) {
     throw nats_error(
         name_ + ": no answer to " + subject + " from " + options_.servers + " within " +
@@ -212,7 +216,7 @@ std::string client::ask(const std::string& subject, std::string_view data) {
 void client::take_answers(std::vector<message>& answers) noexcept {
   for (const message& answer : answers) {
     const std::string_view subject = answer.subject();
-    if (call* c = end_of(subject.substr(subject.rfind('.') + 1))) c->answered(answer);
+    if (call* c = end_of(subject.substr(subject.rfind('.') + 1), answer)) c->answered(answer);
   }
 }
 
@@ -224,7 +228,7 @@ call* client::take_out(std::uint32_t number) noexcept {
   return std::exchange(of.of, nullptr);
 }
 
-call* client::end_of(std::string_view token) noexcept {
+call* client::end_of(std::string_view token, const message& answer) noexcept {
   std::uint32_t number = 0;
   std::uint32_t generation = 0;
   const char* const begin = token.data();
@@ -236,7 +240,7 @@ call* client::end_of(std::string_view token) noexcept {
   if (number >= slots_.size()) return nullptr;
   const slot& of = slots_[number];
   if (of.generation != generation || of.of == nullptr) return nullptr;  // the answer to one that was sent twice
-  return take_out(number);
+  return of.of->is_answer(answer) ? take_out(number) : nullptr;
 }
 
 void client::look_after_calls() noexcept {

@@ -29,6 +29,8 @@ class call {
   call(const call&) = delete;
   call& operator=(const call&) = delete;
 
+  /// Whether it is one: several may come, and those that are not are passed over. With locks held.
+  virtual bool is_answer(const message&) const noexcept { return true; }
   /// In the fiber that reads.
   virtual void answered(const message& answer) noexcept = 0;
   /// Not by its deadline, or the client is closing.
@@ -63,6 +65,8 @@ struct outgoing {
 
 class subscription;
 
+using belief = bool (*)(std::string_view answer) noexcept;
+
 /// A message is larger than the servers take.
 class too_large : public nats_error {
  public:
@@ -83,10 +87,11 @@ class client {
   /// Sends it, and again until it is answered; the call stays the caller's, and outlives that. Throws too_large.
   void start(call& c, const outgoing& what, sched::time_point deadline);
 
-  /// Sends it and blocks for the answer; nothing past the options' request_timeout. Throws too_large.
-  std::optional<std::string> wait_for_answer(const outgoing& what);
-  /// Sends a question and blocks for the answer. Throws nats_error past the options' request_timeout.
-  std::string ask(const std::string& subject, std::string_view data);
+  /// Sends it and blocks for an answer that is `believed`, or else for any; nothing past the options' request_timeout.
+  /// Throws too_large.
+  std::optional<std::string> wait_for_answer(const outgoing& what, belief believed = nullptr);
+  /// Sends a question and blocks for such an answer. Throws nats_error past the options' request_timeout.
+  std::string ask(const std::string& subject, std::string_view data, belief believed = nullptr);
 
   /// Sends it once, and nothing if there is no connection.
   void send(const char* subject, std::string_view data) noexcept;
@@ -124,7 +129,7 @@ class client {
   /// Hands on what has been read; in the reading fiber.
   void dispatch() noexcept;
   void take_answers(std::vector<message>& answers) noexcept;
-  call* end_of(std::string_view token) noexcept;
+  call* end_of(std::string_view token, const message& answer) noexcept;
   /// With calls_lock_: the call in that slot, which is free then.
   call* take_out(std::uint32_t number) noexcept;
   void look_after_calls() noexcept;

@@ -51,10 +51,10 @@ std::uint64_t number_after(std::string_view text, std::string_view key) {
   return number;
 }
 
-/// Such a replica was started a moment ago, or begins anew, and tells what it knew before: it is asked again.
-bool knows_no_leader(const json& answer) {
-  const auto cluster = answer.find("cluster");
-  return cluster != answer.end() && cluster->value("leader", "").empty();
+/// A replica that was started a moment ago, or begins anew, answers too, by what it knew before; but it knows no
+/// leader.
+bool is_of_leader(std::string_view answer) noexcept {
+  return answer.find("\"cluster\":{") == std::string_view::npos || answer.find("\"leader\":") != std::string_view::npos;
 }
 
 [[noreturn]] void refuse_other(const std::string& what, const std::string& key, const json& has, const json& wanted) {
@@ -102,17 +102,16 @@ json jetstream::ask(const std::string& what, const json& question) {
       question.is_null() ? std::string() : question.dump(-1, ' ', false, json::error_handler_t::replace);
   const sched::time_point until = sched::deadline_after(by_.options().request_timeout);
   for (;;) {
-    const std::string answer = by_.ask("$JS.API." + what, text);
+    const std::string answer = by_.ask("$JS.API." + what, text, is_of_leader);
     json parsed = json::parse(answer, nullptr, false);
     if (!parsed.is_object())
       throw nats_error("nats: the answer to " + what + " is not an object: " + answer.substr(0, 200));
     const auto error = parsed.find("error");
-    if (error == parsed.end() && !knows_no_leader(parsed)) return parsed;
-    const int code = error == parsed.end() ? jetstream_error::unavailable : error->value("err_code", 0);
+    if (error == parsed.end()) return parsed;
+    const int code = error->value("err_code", 0);
     if (code != jetstream_error::unavailable || sched::now() >= until) {
-      const std::string why = error == parsed.end() ? std::string("the replicas have no leader")
-                                                    : error->value("description", "for no reason that is given");
-      throw jetstream_error("nats: " + what + " was refused: " + why, code);
+      throw jetstream_error(
+          "nats: " + what + " was refused: " + error->value("description", "for no reason that is given"), code);
     }
     sleep_for(std::chrono::milliseconds(100));  // a leader is being elected
   }
