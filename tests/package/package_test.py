@@ -36,7 +36,7 @@ class Package(unittest.TestCase):
     def use(self, by, *options, programs=tuple(PROGRAMS), targets=("all",)):
         """Builds the project of this folder, and runs it."""
         build = self.folder / "build"
-        run("cmake", "-G", "Ninja", "-S", HERE, "-B", build, f"-DGOFER_BY={by}", *options)
+        run("cmake", "-G", "Ninja", "-S", HERE, "-B", build, f"-DGOFER_BY={by}", "-DCMAKE_UNITY_BUILD=ON", *options)
         run("cmake", "--build", build, "--target", *targets)
         for program in programs:
             self.assertEqual(run(build / program), PROGRAMS[program], program)
@@ -83,7 +83,7 @@ class Package(unittest.TestCase):
                  programs=["uses_gofer"], targets=["uses_gofer"])
 
     def test_fetched_and_shared(self):
-        self.use("FetchContent", f"-DGOFER_FROM={SOURCE}", "-DGOFER_HTTP=OFF", "-DCMAKE_UNITY_BUILD=ON", "-DBUILD_SHARED_LIBS=ON",
+        self.use("FetchContent", f"-DGOFER_FROM={SOURCE}", "-DGOFER_HTTP=OFF", "-DBUILD_SHARED_LIBS=ON",
                  "-DGOFER_INSTALL=ON", programs=["uses_gofer"])
         # Installed from there, as a shared library that shows what is gofer's and nothing else.
         prefix = self.install(self.folder / "build")
