@@ -65,6 +65,7 @@ struct outgoing {
 
 class subscription;
 
+/// Whether an answer is to be taken for one. Called with locks held.
 using belief = bool (*)(std::string_view answer) noexcept;
 
 /// A message is larger than the servers take.

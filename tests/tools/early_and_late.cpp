@@ -65,8 +65,8 @@ int main() {
   int status = 0;
   if (waitpid(child, &status, 0) != child || status != 0) return 2;
   for (int i = 0; i < 1000; ++i) gofer::go([] { gofer::sleep_for(std::chrono::hours(1)); });
-  // Until they wait: under a sanitizer a thousand take seconds to begin, and a thread that runs fibers is not waited
-  // for.
+  // Until they wait: under a sanitizer a thousand take seconds to begin, and threads that run fibers are not waited for
+  // as long as that.
   while (gofer::stats().parked < 1000) gofer::sleep_for(std::chrono::milliseconds(1));
   return answer() == 42 ? 0 : 3;
 }
