@@ -318,6 +318,7 @@ bool runtime::replace(processor& p) noexcept {
     processors_[known].store(surplus, std::memory_order_relaxed);
     known_.store(known + 1, std::memory_order_release);
   }
+  surplus->idle.store(false, std::memory_order_relaxed);
   p.replaced.store(true, std::memory_order_relaxed);
   surplus_.fetch_add(1, std::memory_order_relaxed);
   run_in_worker(surplus, false);
@@ -350,6 +351,7 @@ void runtime::retire(processor& p) noexcept {
   if (fiber* f = p.next.exchange(nullptr)) leave(f);
   while (fiber* f = p.ring.pop()) leave(f);
   stacks.flush(p);
+  p.idle.store(true, std::memory_order_relaxed);  // does not stand still, as the monitor sees it
   {
     const std::scoped_lock hold(retired_lock_);
     p.next_idle = retired_;

@@ -278,6 +278,39 @@ TEST(SurplusProcessors, AreBounded) {
   EXPECT_EQ(computing, 6);
 }
 
+TEST(SurplusProcessors, ThoseThatHaveRetiredAreNotReplaced) {
+  NEEDS_A_NEW_RUNTIME();
+  gofer::configure({.processors = 1});
+  std::atomic<bool> stop{false};
+  gofer::wait_group all;
+  for (int i = 0; i < 2; ++i) all.go([&] { compute(stop); });
+  while (gofer::stats().surplus_processors == 0) std::this_thread::sleep_for(1ms);
+  stop = true;
+  all.wait();
+  while (gofer::stats().surplus_processors != 0) gofer::run([] { gofer::yield(); });
+  // More fibers than the processor's own ring holds, none of which runs for long. Its thread may lose its core for so
+  // long that it seems to stand still, but not all the time.
+  const auto threads_in = [](std::chrono::milliseconds watched) {
+    std::mutex lock;
+    std::set<std::thread::id> threads;
+    const auto end = steady_clock::now() + watched;
+    gofer::wait_group fibers;
+    for (int i = 0; i < 1000; ++i) {
+      fibers.go([&] {
+        while (steady_clock::now() < end) {
+          for (int k = 0; k < 10; ++k) gofer::yield();
+          const std::scoped_lock hold(lock);
+          threads.insert(std::this_thread::get_id());
+        }
+      });
+    }
+    fibers.wait();
+    return threads.size();
+  };
+  const auto give_up = steady_clock::now() + 30s;
+  while (threads_in(gofer::arch::contexts_are_kept ? 1000ms : 100ms) != 1) ASSERT_LT(steady_clock::now(), give_up);
+}
+
 TEST(SurplusProcessorsStress, ComeAndGo) {
   NEEDS_A_NEW_RUNTIME();
   gofer::configure({.processors = 2, .surplus_processors = 3});
