@@ -25,9 +25,9 @@ constexpr std::size_t most_stack = std::size_t{1} << 30;
 /// How long a program's end waits for fibers that run on, and for threads that run none and have only to be told.
 constexpr std::chrono::milliseconds stop_patience{200};
 constexpr std::chrono::seconds end_patience{10};
-/// What a processor will have done itself in this time is not worth waking another for: that takes as long, and the two
-/// then wait for each other's cache lines.
-constexpr std::chrono::microseconds worth_a_wake{10};
+/// What a processor will have done itself in this time is not worth waking another for: on a virtual machine that takes
+/// as long, and the two then wait for each other's cache lines.
+constexpr std::chrono::microseconds worth_a_wake{50};
 
 // Guarded by start_lock.
 std::mutex start_lock;
