@@ -45,7 +45,8 @@ struct pool_work<Task, void> {
 template <class Task, class R>
 class typed_job final : public job {
  public:
-  typed_job(pool_work<Task, R>& work, Task t) : task(std::move(t)), work_(work) {}
+  typed_job(pool_work<Task, R>& work, Task&& t) noexcept(std::is_nothrow_move_constructible_v<Task>)
+      : task(std::move(t)), work_(work) {}
 
   bool attempt(const std::stop_token& stop) noexcept override {
     try {
@@ -91,6 +92,9 @@ class typed_job final : public job {
 
   static constexpr bool reusable = alignof(Task) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__ &&
                                    alignof(std::optional<stored<R>>) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+  /// Whether the task is moved with the pool's lock held: it neither throws nor takes long.
+  static constexpr bool moved_under_lock =
+      reusable && std::is_nothrow_move_constructible_v<Task> && sizeof(Task) <= arch::cache_line;
 
   Task task;
 
@@ -220,7 +224,7 @@ class pool_base {
 /// Every accepted task has exactly one outcome; what throws is a failed result, never a dead worker. The number of
 /// workers follows the load between the bounds of the options. Usable from fibers and threads. With Result = void there
 /// are no results, only statistics. What a submitter did happens before its task runs, and that before its result is
-/// received.
+/// received. Moving a Task, if that is declared not to throw, must not use the pool: it may be done with its lock held.
 template <class Task = void, class Result = void>
 class worker_pool : public tasks::pool_base {
   using work = tasks::pool_work<Task, Result>;
@@ -245,8 +249,8 @@ class worker_pool : public tasks::pool_base {
   /// pool_stopped after drain or stop, queue_full with overflow::reject, and also where with overflow::block all
   /// workers would wait in tasks that submit to this pool.
   std::uint64_t submit(Task task, const task_options& of_task = {}) {
-    tasks::job_ptr j = make_job(std::move(task));
-    j->apply(of_task);
+    tasks::job_ptr j;
+    if (const std::uint64_t id = submit_at_once(task, of_task, j); id != 0) return id;
     return core_->submit(j);
   }
 
@@ -329,9 +333,9 @@ class worker_pool : public tasks::pool_base {
     };
   }
 
-  tasks::job_ptr make_job(Task&& task) {
+  /// In `memory`, if there is any.
+  tasks::job_ptr make_job(Task&& task, void* memory = nullptr) {
     if constexpr (!job::reusable) return tasks::job_ptr(new job(*work_, std::move(task)));
-    void* memory = core_->spare();
     if (memory == nullptr) memory = ::operator new(sizeof(job));
     try {
       return tasks::job_ptr(new (memory) job(*work_, std::move(task)));
@@ -341,9 +345,22 @@ class worker_pool : public tasks::pool_base {
     }
   }
 
+  /// The common case in one critical section: returns the task's id. 0: it could not be, and `made` is its job.
+  std::uint64_t submit_at_once(Task& task, const task_options& of_task, tasks::job_ptr& made) {
+    void* memory = nullptr;
+    if constexpr (job::moved_under_lock) {
+      const bool plain = of_task.priority == 0 && !of_task.key;
+      if (plain && core_->begin_submit(memory)) [[likely]]
+        return core_->end_submit(*new (memory) job(*work_, std::move(task)));
+    }
+    made = make_job(std::move(task), memory);
+    made->apply(of_task);
+    return 0;
+  }
+
   bool submit_within(Task&& task, const sched::wait_limit& limit, const task_options& of_task) {
-    tasks::job_ptr j = make_job(std::move(task));
-    j->apply(of_task);
+    tasks::job_ptr j;
+    if (submit_at_once(task, of_task, j) != 0) return true;
     job& made = static_cast<job&>(*j);
     try {
       if (core_->submit_within(j, limit)) return true;

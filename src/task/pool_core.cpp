@@ -39,7 +39,6 @@ pool_core::pool_core(worker_pool_options options, std::function<void()> close)
 }
 
 pool_core::~pool_core() {
-  ::operator delete(spare_.load(std::memory_order_acquire));
   while (free_count_ != 0) ::operator delete(free_[--free_count_]);
 }
 

@@ -103,24 +103,36 @@ std::uint64_t pool_core::wait_for_room(lock& hold, job_ptr& j, const sched::wait
 }
 
 /// With the lock: whether a job is accepted into the queue, and nobody has to be told.
-inline bool pool_core::queues_at_once(const job& j) const noexcept {
+inline bool pool_core::queues_at_once() const noexcept {
   const bool calls = !idle_.empty() && !calling_;
-  return queue_.size() < options_.queue_capacity && !ending_ && !calls && !may_grow() && job_queue::plain(j);
+  return queue_.size() < options_.queue_capacity && !ending_ && !calls && !may_grow();
+}
+
+bool pool_core::begin_submit(void*& memory) {
+  sched::point("worker_pool::submit", this);
+  lock_.lock();
+  memory = free_count_ == 0 ? nullptr : free_[--free_count_];
+  if (memory != nullptr && queues_at_once()) [[likely]]
+    return true;
+  lock_.unlock();
+  return false;
+}
+
+std::uint64_t pool_core::end_submit(job& made) noexcept {
+  const std::uint64_t id = number(made);
+  queue_.push_plain(job_ptr(&made));
+  const void* next = free_count_ == 0 ? nullptr : free_[free_count_ - 1];
+  lock_.unlock();
+  arch::prefetch_to_write(next);  // another core had it last
+  return id;
 }
 
 std::uint64_t pool_core::submit(job_ptr& j) {
   sched::point("worker_pool::submit", this);
-  lock_.lock();
-  if (!queues_at_once(*j)) [[unlikely]] {
-    lock hold(lock_, std::adopt_lock);
-    return submit_otherwise(hold, j);
-  }
+  lock hold(lock_);
+  if (!queues_at_once() || !job_queue::plain(*j)) return submit_otherwise(hold, j);
   const std::uint64_t id = number(*j);
   queue_.push_plain(std::move(j));
-  if (free_count_ != 0 && spare_.load(std::memory_order_relaxed) == nullptr) {  // for the next
-    spare_.store(free_[--free_count_], std::memory_order_release);
-  }
-  lock_.unlock();
   return id;
 }
 
@@ -130,9 +142,9 @@ std::uint64_t pool_core::submit_all(job_list& jobs) {
   lock hold(lock_);
   while (!jobs.empty()) {
     job_ptr j(jobs.pop_front());
-    if (queues_at_once(*j)) [[likely]] {
+    if (queues_at_once() && job_queue::plain(*j)) [[likely]] {
       last = number(*j);
-      queue_.push(j);
+      queue_.push_plain(std::move(j));
       continue;
     }
     last = submit_otherwise(hold, j);

@@ -135,8 +135,12 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   /// Starts the first workers.
   void start();
 
-  /// Memory of a job that is gone, if there is any.
-  void* spare() noexcept { return spare_.exchange(nullptr, std::memory_order_acquire); }
+  /// The first half of accepting a job with neither priority nor key, where nobody has to be woken or waited for. True:
+  /// `memory` is where to make it, and the pool's lock is held until `end_submit`. False: another form of submit has to
+  /// do it, and `memory` is that of a job that is gone, or null.
+  bool begin_submit(void*& memory);
+  /// Accepts the job that was made there; returns its id.
+  std::uint64_t end_submit(job& made) noexcept;
 
   /// Accepts a job, or runs it in the caller, as the options say; returns its id. Throws pool_stopped, queue_full; the
   /// job is still the caller's then.
@@ -161,7 +165,7 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   struct waiting_submitter;
   struct run_outcome;
 
-  bool queues_at_once(const job& j) const noexcept;
+  bool queues_at_once() const noexcept;
   std::uint64_t submit_otherwise(lock& hold, job_ptr& j);
   std::uint64_t number(job& j) noexcept;
   std::uint64_t accept(job_ptr& j, sync::claimed_list& called);
@@ -228,9 +232,6 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   latency_histogram running_time_;
   // Memory of jobs that are gone. Not a list: to follow one is to wait for what another core wrote, with the lock.
   std::array<void*, 256> free_;
-
-  // Beside these one block, which a submitter takes without the lock.
-  alignas(arch::cache_line) std::atomic<void*> spare_{nullptr};
 
   alignas(arch::cache_line) std::stop_source ending_source_;  // results are not waited for any more
   std::stop_source stop_source_;                              // running tasks are asked to stop
