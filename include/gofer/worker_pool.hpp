@@ -349,8 +349,7 @@ class worker_pool : public tasks::pool_base {
   std::uint64_t submit_at_once(Task& task, const task_options& of_task, tasks::job_ptr& made) {
     void* memory = nullptr;
     if constexpr (job::moved_under_lock) {
-      const bool plain = of_task.priority == 0 && !of_task.key;
-      if (plain && core_->begin_submit(memory)) [[likely]]
+      if (tasks::job_queue::plain(of_task) && core_->begin_submit(memory)) [[likely]]
         return core_->end_submit(*new (memory) job(*work_, std::move(task)));
     }
     made = make_job(std::move(task), memory);

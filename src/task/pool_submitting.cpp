@@ -108,6 +108,14 @@ inline bool pool_core::queues_at_once() const noexcept {
   return queue_.size() < options_.queue_capacity && !ending_ && !calls && !may_grow();
 }
 
+/// With the lock: accepts a job, and says its id, if that can be done at once.
+inline bool pool_core::accept_at_once(job_ptr& j, std::uint64_t& id) noexcept {
+  if (!queues_at_once() || !job_queue::plain(*j)) return false;
+  id = number(*j);
+  queue_.push_plain(std::move(j));
+  return true;
+}
+
 bool pool_core::begin_submit(void*& memory) {
   sched::point("worker_pool::submit", this);
   lock_.lock();
@@ -130,10 +138,8 @@ std::uint64_t pool_core::end_submit(job& made) noexcept {
 std::uint64_t pool_core::submit(job_ptr& j) {
   sched::point("worker_pool::submit", this);
   lock hold(lock_);
-  if (!queues_at_once() || !job_queue::plain(*j)) return submit_otherwise(hold, j);
-  const std::uint64_t id = number(*j);
-  queue_.push_plain(std::move(j));
-  return id;
+  std::uint64_t id = 0;
+  return accept_at_once(j, id) ? id : submit_otherwise(hold, j);
 }
 
 std::uint64_t pool_core::submit_all(job_list& jobs) {
@@ -142,11 +148,7 @@ std::uint64_t pool_core::submit_all(job_list& jobs) {
   lock hold(lock_);
   while (!jobs.empty()) {
     job_ptr j(jobs.pop_front());
-    if (queues_at_once() && job_queue::plain(*j)) [[likely]] {
-      last = number(*j);
-      queue_.push_plain(std::move(j));
-      continue;
-    }
+    if (accept_at_once(j, last)) continue;
     last = submit_otherwise(hold, j);
     if (!hold.owns_lock()) hold.lock();
   }

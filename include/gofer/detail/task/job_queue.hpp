@@ -145,6 +145,7 @@ class job_queue {
   /// For one with neither.
   void push_plain(job_ptr j) noexcept { line_.push_back(std::move(j)); }
   static bool plain(const job& j) noexcept { return j.priority == 0 && !j.keyed; }
+  static bool plain(const task_options& of_task) noexcept { return of_task.priority == 0 && !of_task.key; }
 
   /// Before all that have its rank.
   void push_front(job_ptr j) noexcept { line_.push_front(std::move(j)); }

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -16,6 +15,7 @@
 #include <string>
 #include <utility>
 
+#include <gofer/detail/arch/cpu.hpp>
 #include <gofer/detail/sched/atomic.hpp>
 #include <gofer/detail/sync/wait_list.hpp>
 #include <gofer/detail/task/job_queue.hpp>
@@ -166,6 +166,7 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   struct run_outcome;
 
   bool queues_at_once() const noexcept;
+  bool accept_at_once(job_ptr& j, std::uint64_t& id) noexcept;
   std::uint64_t submit_otherwise(lock& hold, job_ptr& j);
   std::uint64_t number(job& j) noexcept;
   std::uint64_t accept(job_ptr& j, sync::claimed_list& called);
