@@ -55,11 +55,12 @@ class typed_job final : public job {
       } else {
         returned_.emplace(work_.process(task, stop));
       }
-      return true;
     } catch (...) {
       error = std::current_exception();
       return false;
     }
+    end_task();
+    return true;
   }
 
   void* settle(const std::stop_token& ending) noexcept override {
@@ -79,6 +80,15 @@ class typed_job final : public job {
     return destroy();
   }
 
+  void* settle_at_once() noexcept override {
+    if constexpr (settled_under_lock) {
+      if (!work_.sink.has_room()) return nullptr;
+      work_.sink.put_at_once({.id = id, .attempts = attempts, .returned_ = std::move(returned_)});
+      return destroy();
+    }
+    return nullptr;
+  }
+
   void* destroy() noexcept final {
     if constexpr (reusable) {
       this->~typed_job();
@@ -96,10 +106,32 @@ class typed_job final : public job {
   static constexpr bool moved_under_lock =
       reusable && std::is_nothrow_move_constructible_v<Task> && sizeof(Task) <= arch::cache_line;
 
-  Task task;
+ private:
+  bool task_ended_ = false;
+
+ public:
+  union {
+    Task task;  // until it has ended
+  };
 
  private:
-  ~typed_job() override = default;
+  /// Likewise the result: it is moved into the channel, and what the move leaves is destroyed.
+  static constexpr bool settled_under_lock = [] {
+    if constexpr (std::is_void_v<R>) {
+      return false;
+    } else {
+      return reusable && std::is_nothrow_move_constructible_v<R>;
+    }
+  }();
+
+  ~typed_job() override { end_task(); }
+
+  /// What the task holds is gone when its result is there.
+  void end_task() noexcept {
+    if constexpr (!std::is_trivially_destructible_v<Task>) {
+      if (!std::exchange(task_ended_, true)) std::destroy_at(&task);
+    }
+  }
 
   pool_work<Task, R>& work_;  // the pool keeps it, as long as it has jobs
   std::optional<stored<R>> returned_;
@@ -224,7 +256,8 @@ class pool_base {
 /// Every accepted task has exactly one outcome; what throws is a failed result, never a dead worker. The number of
 /// workers follows the load between the bounds of the options. Usable from fibers and threads. With Result = void there
 /// are no results, only statistics. What a submitter did happens before its task runs, and that before its result is
-/// received. Moving a Task, if that is declared not to throw, must not use the pool: it may be done with its lock held.
+/// received. A task is destroyed before its result is received. Moving a Task or a Result, if that is declared not to
+/// throw, and destroying what a Result was moved from must not use the pool: it may be done with its lock held.
 template <class Task = void, class Result = void>
 class worker_pool : public tasks::pool_base {
   using work = tasks::pool_work<Task, Result>;
@@ -298,7 +331,7 @@ class worker_pool : public tasks::pool_base {
   using job = tasks::typed_job<Task, Result>;
 
   worker_pool(std::shared_ptr<work> w, const worker_pool_options& options, std::nullptr_t)
-      : pool_base(std::make_shared<tasks::pool_core>(options, closer(w))), work_(std::move(w)) {}
+      : pool_base(std::make_shared<tasks::pool_core>(options, closer(w), lock_of_results(*w))), work_(std::move(w)) {}
 
   template <class F>
   static std::shared_ptr<work> make_work(F process, const worker_pool_options& options) {
@@ -323,6 +356,14 @@ class worker_pool : public tasks::pool_base {
     } else {
       return std::shared_ptr<work>(
           new work{.process = std::move(call), .sink{options.result_capacity, options.ordered}});
+    }
+  }
+
+  static sched::spin_lock* lock_of_results(work& w) noexcept {
+    if constexpr (std::is_void_v<Result>) {
+      return nullptr;
+    } else {
+      return &w.sink.lock();
     }
   }
 
@@ -383,7 +424,7 @@ class worker_pool<void, void> : public tasks::pool_base {
  public:
   /// Starts the workers there are at least.
   explicit worker_pool(worker_pool_options options = {})
-      : pool_base(std::make_shared<tasks::pool_core>(std::move(options), [] {})) {}
+      : pool_base(std::make_shared<tasks::pool_core>(std::move(options), [] {}, nullptr)) {}
 
   /// `f()` or `f(std::stop_token)`. The future gets what it returns or throws, or task_discarded; dropping the future
   /// does not wait. When the queue is full does what the options say. Throws pool_stopped, queue_full.

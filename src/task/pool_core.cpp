@@ -21,8 +21,11 @@ std::string message_of(const std::exception_ptr& error) {
   }
 }
 
-pool_core::pool_core(worker_pool_options options, std::function<void()> close)
-    : options_(std::move(options)), close_(std::move(close)), queue_(options_.priority_step) {
+pool_core::pool_core(worker_pool_options options, std::function<void()> close, sched::spin_lock* of_results)
+    : options_(std::move(options)),
+      close_(std::move(close)),
+      lock_(of_results != nullptr ? *of_results : own_lock_),
+      queue_(options_.priority_step) {
   min_workers_ = options_.min_workers != 0 ? options_.min_workers : processors();
   max_workers_ = options_.max_workers != 0 ? options_.max_workers : min_workers_;
   const auto refuse = [&](const std::string& what) {

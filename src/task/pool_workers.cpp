@@ -80,14 +80,12 @@ void pool_core::report_scale(std::size_t before, std::size_t after) {
 void pool_core::work(std::size_t number) {
   identity() = {.pool = this, .number = number};
   void* surplus = nullptr;
-  lock_.lock();
-  while (job* j = next_job()) {
+  sched::spin_lock& pools = lock_;  // read once: of a member the compiler would do so at every use
+  pools.lock();
+  while (job* j = next_job(pools)) {
     if (surplus != nullptr) [[unlikely]]
       ::operator delete(surplus);
-    const run_outcome outcome = run(j);
-    sched::point("worker_pool: a task is done", this);
-    lock_.lock();
-    surplus = account(outcome);
+    surplus = run(j, pools);
   }
   lock hold(lock_, std::adopt_lock);
   const std::size_t after = --workers_;
@@ -102,11 +100,11 @@ void pool_core::work(std::size_t number) {
 }
 
 /// Called with the lock: the next job, without the lock; or, with it, null, when the worker is to go.
-inline job* pool_core::next_job() {
+inline job* pool_core::next_job(sched::spin_lock& pools) {
   if (queue_.empty() || !submitters_.empty() || workers_ != max_workers_) [[unlikely]]
     return next_job_otherwise();
   job* j = queue_.pop();
-  lock_.unlock();
+  pools.unlock();
   return j;
 }
 
@@ -154,9 +152,24 @@ job* pool_core::wait_for_job(lock& hold) {
   }
 }
 
-/// Runs a job that was taken, and settles it, or has it tried again later. Without the lock.
-inline pool_core::run_outcome pool_core::run(job* j) {
+/// Runs a job that was taken, settles it or has it tried again later, and counts it. Called without the lock, which it
+/// takes and keeps. Returns memory that is to be freed without it.
+inline void* pool_core::run(job* j, sched::spin_lock& pools) {
   const bool failed = !attempt(*j);
+  sched::point("worker_pool: a task is done", this);
+  if (&pools != &own_lock_ && !failed && !j->timed && !j->keyed) [[likely]] {
+    pools.lock();
+    void* memory = j->settle_at_once();
+    if (memory != nullptr) return account({.memory = memory});
+    pools.unlock();
+  }
+  const run_outcome outcome = settle(j, failed);
+  pools.lock();
+  return account(outcome);
+}
+
+/// Without the lock: settles a job that was run, or has it tried again later.
+inline pool_core::run_outcome pool_core::settle(job* j, bool failed) {
   if (failed && j->attempts < options_.max_attempts && !stop_source_.stop_requested() && retry_later(j)) [[unlikely]]
     return {.what = run_outcome::delayed};
   if (j->timed) [[unlikely]]
@@ -220,10 +233,8 @@ inline void* pool_core::account(const run_outcome& outcome) {
 /// Runs a job that was accepted at once; with the lock, which it gives back.
 void pool_core::run_in_caller(lock& hold, job_ptr& j) {
   hold.unlock();
-  const run_outcome outcome = run(j.release());
-  hold.lock();
-  void* surplus = account(outcome);
-  hold.unlock();
+  void* surplus = run(j.release(), lock_);
+  lock_.unlock();
   ::operator delete(surplus);
 }
 

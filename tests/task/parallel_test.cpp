@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include <gofer/go.hpp>
+#include <gofer/latch.hpp>
 #include <gofer/time.hpp>
 
 #include "support/callers.hpp"
@@ -51,12 +51,13 @@ TEST_P(Parallel, TransformReturnsInOrder) {
 TEST(ParallelLimit, IsKeptTo) {
   std::atomic<int> running{0};
   std::atomic<int> most{0};
-  std::array<int, 60> elements{};
-  gofer::parallel_for(elements,
-                      [&](int) {
+  gofer::latch five_at_once(5);
+  gofer::parallel_for(std::views::iota(0, 60),
+                      [&](int i) {
                         const int now = ++running;
                         for (int seen = most; now > seen && !most.compare_exchange_weak(seen, now);) {
                         }
+                        if (i < 5) five_at_once.arrive_and_wait();
                         gofer::sleep_for(200us);
                         --running;
                       },

@@ -17,7 +17,9 @@
 #include <utility>
 #include <vector>
 
+#include <gofer/go.hpp>
 #include <gofer/latch.hpp>
+#include <gofer/time.hpp>
 #include <gofer/wait_group.hpp>
 
 #include "support/callers.hpp"
@@ -85,6 +87,49 @@ TEST(WorkerPoolResults, SayWhatFailed) {
   }
   EXPECT_EQ(ids.size(), 6U);
   EXPECT_EQ(pool.stats().failed, 4U);
+}
+
+// A task that takes its time to go away, and its result: one whose move throws nothing, and one whose move may.
+struct slow_to_end {
+  std::shared_ptr<int> held;
+  slow_to_end(std::shared_ptr<int> what) : held(std::move(what)) {}  // NOLINT: a shared_ptr is submitted
+  slow_to_end(slow_to_end&&) = default;
+  slow_to_end& operator=(slow_to_end&&) = default;
+  ~slow_to_end() {
+    if (held != nullptr) gofer::sleep_for(1ms);
+  }
+};
+
+template <class Text>
+void expect_tasks_gone_with_their_results() {
+  gofer::worker_pool<slow_to_end, Text> pool([](const slow_to_end& t) { return Text{std::string(40, 'x'), t.held}; },
+                                             {.min_workers = 2});
+  std::vector<std::weak_ptr<int>> held;
+  for (int i = 0; i < 50; ++i) {
+    auto one = std::make_shared<int>(i);
+    held.emplace_back(one);
+    pool.submit(std::move(one));
+  }
+  gofer::go([&] { pool.drain(); });
+  for (auto& r : pool.results()) {
+    EXPECT_EQ(r.value().text, std::string(40, 'x'));
+    EXPECT_TRUE(r.value().of.expired()) << "task " << r.id << " is there after its result";
+  }
+  for (const auto& one : held) EXPECT_TRUE(one.expired());
+}
+
+TEST(WorkerPoolResults, ComeWhenTheirTasksAreGone) {
+  struct text_of {
+    std::string text;
+    std::weak_ptr<int> of;
+  };
+  struct text_that_may_throw : text_of {
+    text_that_may_throw(std::string t, std::weak_ptr<int> o) : text_of{std::move(t), std::move(o)} {}
+    text_that_may_throw(text_that_may_throw&& other) noexcept(false) : text_of(std::move(other)) {}
+    text_that_may_throw& operator=(text_that_may_throw&&) = default;
+  };
+  expect_tasks_gone_with_their_results<text_of>();
+  expect_tasks_gone_with_their_results<text_that_may_throw>();
 }
 
 TEST(WorkerPoolResults, NobodyHasToReadThem) {

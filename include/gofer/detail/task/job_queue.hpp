@@ -52,6 +52,9 @@ class job {
   /// Says what became of the task: `error`, or if there is none what the last attempt returned. May wait for room; does
   /// so no longer once `ending` is requested. Ends this object, and returns what destroy does.
   virtual void* settle(const std::stop_token& ending) noexcept = 0;
+  /// The same of a task that is done, with the lock that the pool has in common with its results, if that needs no wait
+  /// and nobody has to be woken. Else does nothing, and returns null.
+  virtual void* settle_at_once() noexcept { return nullptr; }
   /// Ends this object. Returns its memory, from operator new, for another job of its pool, or null.
   virtual void* destroy() noexcept = 0;
   virtual job_details& details() noexcept = 0;

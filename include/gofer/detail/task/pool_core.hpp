@@ -127,9 +127,10 @@ std::chrono::nanoseconds backoff_before(unsigned attempt, std::chrono::nanosecon
 /// the pool's handle and its fibers.
 class pool_core : public std::enable_shared_from_this<pool_core> {
  public:
-  /// `close` is called once, when every accepted task is settled and none will be accepted any more. Throws
-  /// std::invalid_argument for options that cannot be.
-  pool_core(worker_pool_options options, std::function<void()> close);
+  /// `close` is called once, when every accepted task is settled and none will be accepted any more. `of_results` is
+  /// the lock of the channel of results, or null; what `close` refers to keeps it. Throws std::invalid_argument for
+  /// options that cannot be.
+  pool_core(worker_pool_options options, std::function<void()> close, sched::spin_lock* of_results);
   ~pool_core();
 
   /// Starts the first workers.
@@ -184,10 +185,11 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   void discard(job_list dropped, const char* why);
   void add_worker(lock& hold, bool growth);
   void work(std::size_t number);
-  job* next_job();
+  job* next_job(sched::spin_lock& pools);
   job* next_job_otherwise();
   job* wait_for_job(lock& hold);
-  run_outcome run(job* j);
+  void* run(job* j, sched::spin_lock& pools);
+  run_outcome settle(job* j, bool failed);
   void run_in_caller(lock& hold, job_ptr& j);
   bool attempt(job& j);
   bool attempt_timed(job& j);
@@ -206,9 +208,12 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
 
   const worker_pool_options options_;
   std::function<void()> close_;
+  // Of a pool with results that of the channel they go through: to put a result, to count its task and to take the next
+  // one is a single critical section then. Else own_lock_.
+  sched::spin_lock& lock_;
 
   // Guarded by lock_. First what every task changes, in one cache line:
-  alignas(arch::cache_line) mutable sched::spin_lock lock_;
+  alignas(arch::cache_line) sched::spin_lock own_lock_;
   bool ending_ = false;
   bool closed_ = false;
   bool scaling_ = false;  // the scaler runs

@@ -55,6 +55,19 @@ class result_sink {
   const chan<task_result<R>>& channel() const noexcept { return channel_; }
   void close() { channel_.close(); }
 
+  /// That of the channel.
+  sched::spin_lock& lock() noexcept { return inside().lock; }
+  /// With the lock: whether a result that is put needs no wait, and nobody has to be woken for it.
+  bool has_room() const noexcept {
+    return !ordered_ && inside().receivers.empty() && inside().size() < inside().capacity();
+  }
+  /// Then, still with the lock, puts it.
+  void put_at_once(task_result<R> result) noexcept {
+    channels::channel_node* nobody = nullptr;
+    inside().send_now(result, nobody);
+    ++sent_;
+  }
+
   /// Waits for room while somebody receives, and `ending` is not requested. Until somebody has begun to receive, and
   /// once the pool ends, results are kept however many they are: then waiting might be for ever.
   void put(task_result<R>& result, const std::stop_token& ending) {
@@ -69,6 +82,8 @@ class result_sink {
   }
 
  private:
+  channels::channel<task_result<R>>& inside() const noexcept { return *channel_.ref().get(); }
+
   void send(task_result<R>& result, const std::stop_token& ending) {
     if (send_or_keep(result, false)) return;
     if (!channel_.send(std::move(result), ending)) keep(result);
@@ -78,14 +93,13 @@ class result_sink {
 
   /// Without a wait. False: there is no room, somebody receives, and the result need not be kept whatever comes.
   bool send_or_keep(task_result<R>& result, bool whatever_comes) {
-    channels::channel<task_result<R>>* ch = channel_.ref().get();
     channels::channel_node* receiver = nullptr;
     {
-      const std::scoped_lock hold(ch->lock);
-      if (ch->send_now(result, receiver) == channels::attempt::would_wait) {
-        received_ = received_ || ch->size() < sent_;
+      const std::scoped_lock hold(lock());
+      if (inside().send_now(result, receiver) == channels::attempt::would_wait) {
+        received_ = received_ || inside().size() < sent_;
         if (received_ && !whatever_comes) return false;
-        ch->send_beyond(result, receiver);
+        inside().send_beyond(result, receiver);
       }
       received_ = received_ || receiver != nullptr;
       ++sent_;
