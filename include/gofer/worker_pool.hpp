@@ -64,6 +64,7 @@ class typed_job final : public job {
   }
 
   void* settle(const std::stop_token& ending) noexcept override {
+    end_task();
     if constexpr (!std::is_void_v<R>) {
       task_result<R> result{.id = id, .attempts = attempts};
       if (timed) [[unlikely]] {
