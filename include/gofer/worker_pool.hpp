@@ -108,7 +108,8 @@ class typed_job final : public job {
       reusable && std::is_nothrow_move_constructible_v<Task> && sizeof(Task) <= arch::cache_line;
 
  private:
-  bool task_ended_ = false;
+  bool task_ended_ =
+      false;  // where the base leaves room: so a small task, and its result, fit into the job's cache line
 
  public:
   union {
@@ -117,13 +118,8 @@ class typed_job final : public job {
 
  private:
   /// Likewise the result: it is moved into the channel, and what the move leaves is destroyed.
-  static constexpr bool settled_under_lock = [] {
-    if constexpr (std::is_void_v<R>) {
-      return false;
-    } else {
-      return reusable && std::is_nothrow_move_constructible_v<R>;
-    }
-  }();
+  static constexpr bool settled_under_lock =
+      !std::is_void_v<R> && reusable && std::is_nothrow_move_constructible_v<stored<R>>;
 
   ~typed_job() override { end_task(); }
 
