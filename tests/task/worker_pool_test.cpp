@@ -6,6 +6,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <deque>
 #include <map>
 #include <memory>
 #include <random>
@@ -369,6 +370,19 @@ std::vector<int> order_of(gofer::worker_pool_options options, Submit&& submit) {
   go_on.count_down();
   pool.drain();
   return order;
+}
+
+TEST(WorkerPoolOrder, AsManyTasksAsThereAreWorkersMayWaitForEachOther) {
+  constexpr int workers = 3;
+  std::deque<gofer::latch> groups;
+  for (int i = 0; i < test::times(3000); ++i) groups.emplace_back(workers);
+  gofer::worker_pool<gofer::latch*> pool([](gofer::latch* others) { others->arrive_and_wait(); },
+                                         {.min_workers = workers});
+  for (gofer::latch& group : groups) {
+    for (int w = 0; w < workers; ++w) pool.submit(&group);
+  }
+  pool.drain();
+  EXPECT_EQ(pool.stats().completed, groups.size() * workers);
 }
 
 TEST(WorkerPoolPriorities, HigherOnesAreTakenFirst) {
