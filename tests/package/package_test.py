@@ -36,7 +36,8 @@ class Package(unittest.TestCase):
     def use(self, by, *options, programs=tuple(PROGRAMS), targets=("all",)):
         """Builds the project of this folder, and runs it."""
         build = self.folder / "build"
-        run("cmake", "-G", "Ninja", "-S", HERE, "-B", build, f"-DGOFER_BY={by}", "-DCMAKE_UNITY_BUILD=ON", *options)
+        run("cmake", "-G", "Ninja", "-S", HERE, "-B", build, f"-DGOFER_BY={by}", "-DCMAKE_UNITY_BUILD=ON",
+            "-DCMAKE_UNITY_BUILD_BATCH_SIZE=16", *options)
         run("cmake", "--build", build, "--target", *targets)
         for program in programs:
             self.assertEqual(run(build / program), PROGRAMS[program], program)
