@@ -24,7 +24,7 @@ check-long:
 	@scripts/check_long $(ARGS)
 
 stress:
-	@scripts/setup test
+	@scripts/setup test check
 	@scripts/stress $(ARGS)
 
 check-aarch64:

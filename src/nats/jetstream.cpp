@@ -11,6 +11,9 @@ namespace {
 
 using nlohmann::json;
 
+/// While a leader is being elected, or a message is on its way to the replicas.
+constexpr std::chrono::milliseconds between_tries{100};
+
 std::string decode_base64(std::string_view text) {
   std::string bytes;
   std::uint32_t bits = 0;
@@ -82,7 +85,8 @@ stored_reply read_stored_reply(std::string_view answer) {
     reply.stored = reply.sequence != 0;
     reply.duplicate = answer.find("\"duplicate\":true") != std::string_view::npos ||
                       answer.find("\"duplicate\": true") != std::string_view::npos;
-    reply.passing = !reply.stored;
+    reply.passing = !reply.stored;  // a duplicate of what is in process, from servers before 2.10.20
+    if (reply.passing) reply.error = "no server says yet that it is stored";
     return reply;
   }
   const json parsed = json::parse(answer, nullptr, false);
@@ -91,9 +95,13 @@ stored_reply read_stored_reply(std::string_view answer) {
   constexpr int store_failed = 10077;
   constexpr int no_resources = 10023;
   constexpr int no_storage = 10047;
+  constexpr int in_process = 10158;  // a message of this id is on its way to the replicas
+  constexpr int too_many = 10167;
   const int code = error.value("err_code", 0);
   reply.full = code == store_failed && reply.error.find("maximum") != std::string::npos;
-  reply.passing = !reply.full && error.value("code", 0) == 503 && code != no_resources && code != no_storage;
+  const bool unavailable = error.value("code", 0) == 503 && code != no_resources && code != no_storage;
+  reply.duplicate = code == in_process;
+  reply.passing = !reply.full && (unavailable || code == in_process || code == too_many);
   return reply;
 }
 
@@ -113,7 +121,7 @@ json jetstream::ask(const std::string& what, const json& question) {
       throw jetstream_error(
           "nats: " + what + " was refused: " + error->value("description", "for no reason that is given"), code);
     }
-    sleep_for(std::chrono::milliseconds(100));  // a leader is being elected
+    sleep_for(between_tries);
   }
 }
 
@@ -201,11 +209,16 @@ void jetstream::purge(const std::string& stream, const std::string& subject) {
 }
 
 void jetstream::store(const outgoing& what) {
-  const std::optional<std::string> answer = by_.wait_for_answer(what);
-  const stored_reply reply =
-      answer ? read_stored_reply(*answer) : stored_reply{.error = "no server has answered in time"};
-  if (!reply.stored)
-    throw nats_error("nats: a message to " + std::string(what.subject) + " was not stored: " + reply.error);
+  const sched::time_point until = sched::deadline_after(by_.options().request_timeout);
+  for (;;) {
+    const std::optional<std::string> answer = by_.wait_for_answer(what);
+    const stored_reply reply =
+        answer ? read_stored_reply(*answer) : stored_reply{.error = "no server has answered in time"};
+    if (reply.stored) return;
+    if (!reply.passing || sched::now() >= until)
+      throw nats_error("nats: a message to " + std::string(what.subject) + " was not stored: " + reply.error);
+    sleep_for(between_tries);
+  }
 }
 
 std::chrono::system_clock::time_point read_time(const std::string& text) {

@@ -17,9 +17,9 @@ namespace gofer::inline v0::nats {
 /// What a server says about a message that it was to store.
 struct stored_reply {
   bool stored = false;
-  bool duplicate = false;
-  bool full = false;     // the stream's limit is reached
-  bool passing = false;  // not now: a leader is being elected, or the like
+  bool duplicate = false;  // of one that is stored, or else of one that is on its way to the replicas
+  bool full = false;       // the stream's limit is reached
+  bool passing = false;    // not now: a leader is being elected, or the like
   std::uint64_t sequence = 0;
   std::string error;
 };

@@ -206,6 +206,7 @@ class submitter::batch {
         find_no_room(*s);
       } else if (s->reply.passing && sched::now() < s->give_up) {
         refused = true;
+        if (s->reply.duplicate && !s->was_repeated()) s->begin_anew();  // not taken: somebody else's is on its way
         again_.push_back(s);
       } else {
         if (error_.empty()) error_ = s->reply.error;

@@ -52,7 +52,6 @@ class submitter {
   const nats_pool_options& options_;
   const std::string client_name_;
   const hooks hooks_;
-  std::atomic<std::uint64_t> ids_{0};
   std::atomic<std::uint64_t> last_sequence_{0};
   std::stop_source stopping_;
   mutex entrance_;

@@ -3,13 +3,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "nats/jetstream.hpp"
+#include "nats/submitter.hpp"
 #include "support/nats_server.hpp"
 
 namespace {
@@ -71,6 +75,105 @@ TEST(JetStream, AServerAloneNeedsNoLeader) {
   const replicas others(server.options(), {state("5", "")});
   gofer::nats::client by(server.options(), "test");
   EXPECT_EQ(gofer::nats::jetstream(by).state_of("test").last, 5U);
+}
+
+constexpr auto what_is_stored = "test.kept";
+
+/// Gives one answer after the other to messages that are to be stored, in place of a stream; the last one again and
+/// again.
+class answers_in_turn {
+ public:
+  answers_in_turn(const nats_options& server, const std::string& subject, std::vector<std::string> answers)
+      : by_(server, "stream"), answers_(std::move(answers)) {
+    listening_ = by_.subscribe(subject, [this](std::vector<gofer::nats::message>& questions) {
+      for (const auto& q : questions) by_.send(q.reply(), answers_[std::min(asked_++, answers_.size() - 1)]);
+    });
+    by_.ask(subject, "");  // that is answered: the server knows us
+    asked_ = 0;
+  }
+
+  std::size_t asked() const { return asked_; }
+
+ private:
+  gofer::nats::client by_;
+  const std::vector<std::string> answers_;
+  std::atomic<std::size_t> asked_{0};
+  std::unique_ptr<gofer::nats::subscription> listening_;
+};
+
+std::string refusal(int code, int error_code, const std::string& why) {
+  return R"({"error":{"code":)" + std::to_string(code) + R"(,"err_code":)" + std::to_string(error_code) +
+         R"(,"description":")" + why + R"("},"stream":"test","seq":0})";
+}
+
+// What servers from 2.10.20 on say, and what those before say instead.
+const std::string in_process = refusal(409, 10158, "duplicate message id is in process");
+const std::string in_process_of_old = R"({"stream":"test","seq":0,"duplicate":true})";
+const std::string too_many = refusal(429, 10167, "too many requests");
+const std::string not_leader = refusal(503, 0, "raft: not leader");
+
+TEST(JetStream, WhatIsNotStoredYetIsStoredByAnotherTry) {
+  const nats_server server("jetstream: disabled");
+  const answers_in_turn stream(server.options(), what_is_stored,
+                               {in_process_of_old, in_process, too_many, not_leader, R"({"stream":"test","seq":7})"});
+  gofer::nats::client by(server.options(), "test");
+  gofer::nats::jetstream(by).store({.subject = what_is_stored, .data = "a task"});
+  EXPECT_EQ(stream.asked(), 5U);
+}
+
+TEST(JetStream, WhatIsRefusedIsNotTriedAgain) {
+  const nats_server server("jetstream: disabled");
+  const answers_in_turn stream(server.options(), what_is_stored, {refusal(503, 10023, "insufficient resources")});
+  gofer::nats::client by(server.options(), "test");
+  try {
+    gofer::nats::jetstream(by).store({.subject = what_is_stored, .data = "a task"});
+    FAIL() << "a message that was refused is taken for stored";
+  } catch (const gofer::nats_error& e) {
+    EXPECT_THAT(e.what(), HasSubstr("a message to test.kept was not stored: insufficient resources"));
+  }
+  EXPECT_EQ(stream.asked(), 1U);
+}
+
+TEST(JetStream, WhatNeverComesToBeStoredIsAnError) {
+  const nats_server server("jetstream: disabled");
+  const answers_in_turn stream(server.options(), what_is_stored, {in_process_of_old});
+  nats_options options = server.options();
+  options.request_timeout = std::chrono::milliseconds(300);
+  gofer::nats::client by(options, "test");
+  try {
+    gofer::nats::jetstream(by).store({.subject = what_is_stored, .data = "a task"});
+    FAIL() << "a duplicate of nothing is taken for stored";
+  } catch (const gofer::nats_error& e) {
+    EXPECT_THAT(e.what(), HasSubstr("no server says yet that it is stored"));
+  }
+  EXPECT_GT(stream.asked(), 1U);
+}
+
+/// Who submits a task that somebody else is submitting at the same moment does not wait for its result.
+TEST(Submitter, SeesThatATaskInProcessIsSomebodyElses) {
+  const nats_server server("jetstream: disabled");
+  const gofer::nats::names called("test");
+  for (const std::string& first_answer : {in_process, in_process_of_old}) {
+    const answers_in_turn stream(server.options(), called.task_subject,
+                                 {first_answer, R"({"stream":"test","seq":7,"duplicate":true})"});
+    gofer::nats::client by(server.options(), "test");
+    const gofer::nats_pool_options options{.name = "test"};
+    std::vector<std::string> not_stored;
+    gofer::nats::submitter submitting(
+        by, called, options, "us",
+        {.before = {}, .not_stored = [&](const std::string& id) { not_stored.push_back(id); }, .run_here = {}});
+    bool given = false;
+    const auto report = submitting.submit(
+        [&](gofer::nats::raw_task& task) {
+          task.id = std::string("a");
+          return !std::exchange(given, true);
+        },
+        gofer::nats::submitter::no_room::wait, gofer::sched::for_ever);
+    EXPECT_EQ(report.accepted, 1U);
+    EXPECT_EQ(submitting.duplicates, 1U);
+    EXPECT_EQ(not_stored, std::vector<std::string>{"a"});
+    EXPECT_EQ(stream.asked(), 2U);
+  }
 }
 
 }  // namespace
