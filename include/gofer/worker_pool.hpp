@@ -108,8 +108,8 @@ class typed_job final : public job {
       reusable && std::is_nothrow_move_constructible_v<Task> && sizeof(Task) <= arch::cache_line;
 
  private:
-  bool task_ended_ =
-      false;  // where the base leaves room: so a small task, and its result, fit into the job's cache line
+  // Where the base leaves room: so a small task, and its result, fit into the job's cache line.
+  bool task_ended_ = false;
 
  public:
   union {
