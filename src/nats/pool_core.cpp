@@ -92,11 +92,15 @@ struct pool_core::inside {
                            " was called in one of its own tasks, and would wait for itself");
   }
 
-  /// False past the limit.
-  bool wait(const sched::wait_limit& limit, const std::function<bool()>& is_over) const {
+  /// Blocks until all tasks up to that one are finished, or all that were stored at some moment. False past the limit.
+  bool wait_until_finished(const sched::wait_limit& limit, std::optional<std::uint64_t> up_to = {}) {
+    sched::time_point quiet_since = sched::now();
     for (std::chrono::nanoseconds pause = 10ms;; pause = std::min<std::chrono::nanoseconds>(pause * 2, 200ms)) {
       try {
-        if (is_over()) return true;
+        const task_counts tasks = count_tasks(js, called);
+        if (tasks.held == 0 || tasks.finished_up_to >= up_to.value_or(tasks.stored)) return true;
+        if (tasks.queued + tasks.running != 0) quiet_since = sched::now();
+        if (sched::now() - quiet_since >= disagreement) return true;
       } catch (const nats_error&) {  // they are not there now
       }
       const sched::time_point at = std::min(limit.deadline, sched::deadline_after(pause));
@@ -164,13 +168,7 @@ bool pool_core::drain(const sched::wait_limit& limit) {
   in->refuse_in_own_task("drain");
   in->submitter_->stop();
   const std::uint64_t last = in->submitter_->last_sequence();
-  const auto is_over = [&, quiet_since = sched::now()]() mutable {
-    const task_counts tasks = count_tasks(in->js, in->called);
-    if (tasks.held == 0 || tasks.finished_up_to >= last) return true;
-    if (tasks.queued + tasks.running != 0) quiet_since = sched::now();
-    return sched::now() - quiet_since >= disagreement;
-  };
-  if ((last != 0 && !in->wait(limit, is_over)) || (in->worker_ && !in->worker_->drain(limit))) {
+  if ((last != 0 && !in->wait_until_finished(limit, last)) || (in->worker_ && !in->worker_->drain(limit))) {
     stop();
     return false;
   }
@@ -189,10 +187,7 @@ void pool_core::stop() {
 
 void pool_core::wait_idle() {
   in_->refuse_in_own_task("wait_idle");
-  in_->wait(sched::for_ever, [&] {
-    const task_counts tasks = count_tasks(in_->js, in_->called);
-    return tasks.queued + tasks.running == 0;
-  });
+  in_->wait_until_finished(sched::for_ever);
 }
 
 void pool_core::resize(std::size_t min_workers, std::size_t max_workers) {

@@ -50,10 +50,12 @@ task_counts count_tasks(jetstream& js, const names& called) {
   const json workers = js.ask("CONSUMER.INFO." + called.tasks + '.' + names::workers, nullptr);
   task_counts counts;
   counts.stored = tasks.last;
-  counts.queued = std::min(workers.value("num_pending", std::uint64_t{0}), tasks.last);
-  counts.running = std::min(workers.value("num_ack_pending", std::uint64_t{0}), tasks.last - counts.queued);
-  counts.finished = counts.stored - counts.queued - counts.running;
   counts.held = tasks.messages;
+  // What is not held any more is finished, whatever the consumer says: a server that was killed has written what its
+  // consumer knows up to a tenth of a second before, and finds out about the rest when leases are over.
+  counts.running = std::min(workers.value("num_ack_pending", std::uint64_t{0}), counts.held);
+  counts.queued = std::min(workers.value("num_pending", std::uint64_t{0}), counts.held - counts.running);
+  counts.finished = counts.stored - counts.queued - counts.running;
   counts.finished_up_to = workers.at("ack_floor").value("stream_seq", std::uint64_t{0});
   counts.first_held = tasks.first;
   counts.retried = workers.value("num_redelivered", std::uint64_t{0});

@@ -191,7 +191,9 @@ class Chaos(unittest.TestCase):
 
     def what_is_left(self):
         ended = [p.args[1] for p in self.processes if p.poll() is not None]
-        return f"all that is stored is finished: {self.status()}; ended are {ended}"
+        without = [i for i, e in enumerate(self.entries()[0]) if e == 0]
+        return (f"all that is stored is finished: {self.status()}; without an effect are {len(without)} tasks, the first "
+                f"{without[:5]}; ended are {ended}")
 
     def is_all_finished(self, figures):
         return figures["finished"] == figures["stored"] >= TASKS and figures["queued"] == figures["running"] == 0
@@ -333,6 +335,13 @@ class ThreeServers(Chaos):
             server.start()
         self.check_after_deaths(submitter)
         del workers
+
+    def test_what_is_idle_has_nothing_to_do(self):
+        """One server stores a task, and another deals it out, which hears of it later."""
+        self.three_servers()
+        worker = self.worker()
+        self.assertEqual(self.end_of(self.crew("one-by-one", "--tasks", "200"))["early"], 0)
+        del worker
 
     def all_current(self):
         try:

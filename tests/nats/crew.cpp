@@ -1,4 +1,5 @@
-// One process of a distributed pool, for the tests that kill some: `crew submit` or `crew work`. What tasks do is one
+// One process of a distributed pool, for the tests that kill some: `crew submit`,
+// `crew one-by-one` or `crew work`. What tasks do is one
 // mark each in a ledger, a file that all processes map: exactly one effect for each, however often it is run.
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -42,6 +43,8 @@ class ledger {
     std::uint32_t none = 0;
     entries_[task].effects.compare_exchange_strong(none, 1);
   }
+
+  bool has(std::size_t task) const { return entries_[task].effects.load() != 0; }
 
  private:
   entry* entries_ = nullptr;
@@ -97,6 +100,20 @@ void submit(const arguments& given) {
       s.dead);
 }
 
+/// Each task when the one before is done, as far as the pool says so.
+void one_by_one(const arguments& given) {
+  const int tasks = static_cast<int>(number(given, "tasks", 1000));
+  const ledger effects(text(given, "ledger", "ledger"), static_cast<std::size_t>(tasks));
+  gofer::nats_pool<int> pool(options(given));
+  int early = 0;
+  for (int i = 0; i < tasks; ++i) {
+    pool.submit(i);
+    pool.wait_idle();
+    if (!effects.has(static_cast<std::size_t>(i))) ++early;
+  }
+  std::printf("{\"early\": %d}\n", early);
+}
+
 void work(const arguments& given) {
   ledger effects(text(given, "ledger", "ledger"), static_cast<std::size_t>(number(given, "tasks", 1000)));
   const auto pause = std::chrono::microseconds(number(given, "pause", 0));
@@ -124,7 +141,7 @@ int main(int argc, char** argv) {
   for (int i = 2; i + 1 < argc; i += 2) given[argv[i]] = argv[i + 1];
   return gofer::run([&] {
     try {
-      role == "submit" ? submit(given) : work(given);
+      role == "submit" ? submit(given) : role == "one-by-one" ? one_by_one(given) : work(given);
       return 0;
     } catch (const std::exception& e) {
       std::fprintf(stderr, "crew: %s\n", e.what());

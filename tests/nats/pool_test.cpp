@@ -663,6 +663,22 @@ TEST_F(NatsPool, OutlivesItsServer) {
   EXPECT_EQ(pool.stats().finished, 300U);
 }
 
+/// What its consumer knew of the last tasks before it was killed is not written yet, but they are not in the stream.
+TEST_F(NatsPool, WhatWasFinishedIsCountedSoAfterItsServerWasKilled) {
+  std::atomic<int> runs{0};
+  nats_pool<int> pool([&](int) { ++runs; }, named({.lease = 30s}));
+  for (int round = 1; round <= 5; ++round) {
+    pool.submit(std::views::iota(0, 50));
+    pool.wait_idle();
+    server_.kill();
+    server_.start();
+    const auto status = queue().status();
+    EXPECT_EQ(status.streams[0].messages, 0U);
+    EXPECT_EQ(status.finished, round * 50U) << status.queued << " queued, " << status.running << " running";
+  }
+  EXPECT_EQ(runs, 250);
+}
+
 TEST_F(NatsPool, SaysWhenTheServersDoNotAnswer) {
   auto options = named({.submit_timeout = 500ms});
   options.server.request_timeout = 500ms;
