@@ -9,20 +9,23 @@ namespace {
 constexpr int tasks = 100'000;
 
 /// One producer, 4 workers, and all results collected.
-void results(benchmark::State& state) {
+void results(benchmark::State& state, int count) {
   gofer::run([&] {
     for (auto _ : state) {
       gofer::worker_pool<int, int> workers([](int i) { return i + 1; }, {.min_workers = 4});
       gofer::go([&] {
-        for (int i = 0; i < tasks; ++i) workers.submit(i);
+        for (int i = 0; i < count; ++i) workers.submit(i);
         workers.drain();
       });
       for (auto& result : workers.results()) benchmark::DoNotOptimize(result.value());
     }
   });
-  report(state, tasks);
+  report(state, count);
 }
-ROW(results, "pool, 4 workers");
+BENCHMARK_CAPTURE(results, some, tasks)->Name("pool, 4 workers")->UseRealTime();
+BENCHMARK_CAPTURE(results, few, 1'000)->Name("pool, 4 workers, 1,000 tasks")->UseRealTime();
+BENCHMARK_CAPTURE(results, many, 1'000'000)->Name("pool, 4 workers, 1,000,000 tasks")->UseRealTime();
+BENCHMARK_CAPTURE(results, most, 10'000'000)->Name("pool, 4 workers, 10,000,000 tasks")->UseRealTime();
 
 void futures(benchmark::State& state) {
   constexpr std::size_t at_once = 1000;

@@ -75,6 +75,7 @@ void add_pool(families& out, const gofer::worker_pool_stats& s) {
   out.counter("pool_submitted_total", "Tasks accepted", s.submitted);
   out.counter("pool_completed_total", "Tasks that returned", s.completed);
   out.counter("pool_failed_total", "Tasks that threw", s.failed);
+  out.counter("pool_timed_out_total", "Tasks that were asked to stop because they took too long", s.timed_out);
   out.counter("pool_rejected_total", "Tasks not accepted, because the queue was full", s.rejected);
 }
 

@@ -165,7 +165,8 @@ class nats_pool {
   /// back, too. What was submitted stays with the servers.
   void stop() { core_->stop(); }
 
-  /// Blocks until nothing is queued or running anywhere. Throws nats_error.
+  /// Blocks until nothing is queued or running anywhere, or this pool is stopped; while no server answers, that is not
+  /// known.
   void wait_idle() { core_->wait_idle(); }
 
   /// Sets the bounds for the number of workers here. Throws std::invalid_argument if max < min, std::logic_error in a

@@ -66,7 +66,7 @@ class typed_job final : public job {
   void* settle(const std::stop_token& ending) noexcept override {
     end_task();
     if constexpr (!std::is_void_v<R>) {
-      task_result<R> result{.id = id, .attempts = attempts};
+      task_result<R> result{.id = id, .attempts = attempts, .timed_out = timed_out};
       if (timed) [[unlikely]] {
         result.waited = details_.waited;
         result.ran = details_.ran;
@@ -84,7 +84,8 @@ class typed_job final : public job {
   void* settle_at_once() noexcept override {
     if constexpr (settled_under_lock) {
       if (!work_.sink.has_room()) return nullptr;
-      work_.sink.put_at_once({.id = id, .attempts = attempts, .returned_ = std::move(returned_)});
+      work_.sink.put_at_once(
+          {.id = id, .attempts = attempts, .timed_out = timed_out, .returned_ = std::move(returned_)});
       return destroy();
     }
     return nullptr;
@@ -328,7 +329,7 @@ class worker_pool : public tasks::pool_base {
   using job = tasks::typed_job<Task, Result>;
 
   worker_pool(std::shared_ptr<work> w, const worker_pool_options& options, std::nullptr_t)
-      : pool_base(std::make_shared<tasks::pool_core>(options, closer(w), lock_of_results(*w))), work_(std::move(w)) {}
+      : pool_base(make_core(w, options)), work_(std::move(w)) {}
 
   template <class F>
   static std::shared_ptr<work> make_work(F process, const worker_pool_options& options) {
@@ -356,19 +357,16 @@ class worker_pool : public tasks::pool_base {
     }
   }
 
-  static sched::spin_lock* lock_of_results(work& w) noexcept {
+  /// It keeps what the jobs refer to.
+  static std::shared_ptr<tasks::pool_core> make_core(const std::shared_ptr<work>& w,
+                                                     const worker_pool_options& options) {
     if constexpr (std::is_void_v<Result>) {
-      return nullptr;
+      return std::make_shared<tasks::pool_core>(options, [w] {}, nullptr);
     } else {
-      return &w.sink.lock();
+      auto core = std::make_shared<tasks::pool_core>(options, [w] { w->sink.close(); }, &w->sink.lock());
+      w->sink.when_one_goes_out([&pool = *core] { pool.result_went_out(); });  // called by those who keep it
+      return core;
     }
-  }
-
-  /// Also keeps what the jobs refer to.
-  static std::function<void()> closer(const std::shared_ptr<work>& w) {
-    return [w] {
-      if constexpr (!std::is_void_v<Result>) w->sink.close();
-    };
   }
 
   /// In `memory`, if there is any.

@@ -215,6 +215,7 @@ nats_pool_stats pool_core::stats() {
     s.handed_back = w.handed_back();
     s.workers = local.workers;
     s.busy = local.busy;
+    s.timed_out = local.timed_out;
     s.taken = w.taken();
     s.run_latency = local.run_latency;
   }

@@ -2,6 +2,7 @@
 
 #include <gofer/detail/task/pool_core.hpp>
 
+#include <algorithm>
 #include <mutex>
 #include <utility>
 
@@ -39,6 +40,9 @@ pool_core::pool_core(worker_pool_options options, std::function<void()> close, s
   if (options_.max_attempts == 0) refuse("max_attempts has to be at least 1");
   if (options_.priority_step > 1'000'000'000) refuse("priority_step has to be at most 1,000,000,000");
   if (options_.scale_interval <= options_.scale_interval.zero()) refuse("scale_interval has to be positive");
+  constexpr std::size_t plenty = std::size_t{1} << 60;
+  if (ordered())
+    reach_ = std::min(options_.queue_capacity, plenty) + std::min(options_.result_capacity, plenty) + max_workers_;
 }
 
 pool_core::~pool_core() {
@@ -101,6 +105,7 @@ void pool_core::settled() {
 void pool_core::begin_ending(sync::claimed_list& called) {
   if (ending_) return;
   ending_ = true;
+  reach_ = 0;
   idle_.claim_all(called);
   submitters_.claim_all(called);
 }
@@ -203,6 +208,7 @@ void pool_core::resize(std::size_t min_workers, std::size_t max_workers) {
   sync::claimed_list called;
   lock hold(lock_);
   min_workers_ = min_workers;
+  if (ordered() && !ending_) reach_ += max_workers - max_workers_;
   max_workers_ = max_workers;
   while (!ending_ && workers_ < min_workers_) add_worker(hold, true);
   idle_.claim_all(called);  // those above the new bounds go

@@ -47,7 +47,7 @@ std::uint64_t pool_core::accept(job_ptr& j, sync::claimed_list& called) {
 
 /// With the lock, after a job has left the queue.
 void pool_core::let_in_submitters(sync::claimed_list& called) {
-  while (queue_.size() < options_.queue_capacity) {
+  while (has_room()) {
     sync::wait_node* first = submitters_.claim_first();
     if (first == nullptr) return;
     auto& submitter = static_cast<waiting_submitter&>(*first);
@@ -60,10 +60,13 @@ void pool_core::let_in_submitters(sync::claimed_list& called) {
   }
 }
 
-/// With the lock: whether the queue has room. Throws pool_stopped.
-bool pool_core::has_room(lock& hold) const {
-  if (ending_) refuse(hold);
-  return queue_.size() < options_.queue_capacity;
+void pool_core::result_went_out() {
+  sync::claimed_list called;
+  lock hold(lock_);
+  if (ending_) return;
+  ++reach_;
+  let_in_submitters(called);
+  done_with(hold, called);
 }
 
 /// With the lock, which it gives back: accepts a job for which there is room; its id.
@@ -78,12 +81,15 @@ std::uint64_t pool_core::accept_and_call(lock& hold, job_ptr& j) {
 /// and queue_full if nobody would be left to make room.
 std::uint64_t pool_core::wait_for_room(lock& hold, job_ptr& j, const sched::wait_limit& limit) {
   const bool stuck = called_in_task() && !limit.bounded();
-  if (stuck && stuck_ + 1 >= max_workers_) {
+  if (stuck && (stuck_ + 1 >= max_workers_ || ordered())) {
     ++counted_.rejected;
     hold.unlock();
     throw queue_full("worker_pool \"" + options_.name +
-                     "\": the queue is full, and every worker would wait for room in it, in tasks that submit to their "
-                     "own pool; overflow::caller_runs lets them run such tasks themselves");
+                     (ordered()
+                          ? "\": there is no room, and a task that waits for some in its own pool may be the one for "
+                            "whose result, as they come in order, all others wait"
+                          : "\": the queue is full, and every worker would wait for room in it, in tasks that submit "
+                            "to their own pool; overflow::caller_runs lets them run such tasks themselves"));
   }
   stuck_ += stuck ? 1 : 0;
   sched::waiter self("worker_pool::submit", this, limit);
@@ -105,7 +111,7 @@ std::uint64_t pool_core::wait_for_room(lock& hold, job_ptr& j, const sched::wait
 /// With the lock: whether a job is accepted into the queue, and nobody has to be told.
 inline bool pool_core::queues_at_once() const noexcept {
   const bool calls = !idle_.empty() && !calling_;
-  return queue_.size() < options_.queue_capacity && !ending_ && !calls && !may_grow();
+  return has_room() && !calls && !may_grow();
 }
 
 /// With the lock: accepts a job, and says its id, if that can be done at once.
@@ -155,20 +161,24 @@ std::uint64_t pool_core::submit_all(job_list& jobs) {
   return last;
 }
 
-/// Where somebody has to be woken, or the queue is full. Comes back with the lock or without.
+/// Where somebody has to be woken, or there is no room. Comes back with the lock or without.
 std::uint64_t pool_core::submit_otherwise(lock& hold, job_ptr& j) {
-  if (has_room(hold)) return accept_and_call(hold, j);
+  if (ending_) refuse(hold);
+  if (has_room()) return accept_and_call(hold, j);
   switch (options_.when_full) {
     case overflow::block:
       break;
     case overflow::reject: {
       ++counted_.rejected;
+      const bool behind = !in_reach();
       const std::size_t queued = queue_.size();
       hold.unlock();
-      throw queue_full("worker_pool \"" + options_.name + "\": the queue holds " + std::to_string(queued) +
-                       " tasks and is full");
+      throw queue_full("worker_pool \"" + options_.name + "\": " +
+                       (behind ? "results come in order, and too many tasks wait for one that is slow"
+                               : "the queue holds " + std::to_string(queued) + " tasks and is full"));
     }
     case overflow::discard_oldest: {
+      if (!in_reach()) break;
       sync::claimed_list called;
       const std::uint64_t id = accept(j, called);  // beyond the capacity, for a moment
       job_list oldest;
@@ -178,7 +188,7 @@ std::uint64_t pool_core::submit_otherwise(lock& hold, job_ptr& j) {
       return id;
     }
     case overflow::caller_runs: {
-      if (j->keyed) break;  // it may not be its turn
+      if (j->keyed || !in_reach()) break;  // it may not be its turn
       const std::uint64_t id = number(*j);
       run_in_caller(hold, j);
       return id;
@@ -190,7 +200,8 @@ std::uint64_t pool_core::submit_otherwise(lock& hold, job_ptr& j) {
 bool pool_core::submit_within(job_ptr& j, const sched::wait_limit& limit) {
   sched::point("worker_pool::try_submit", this);
   lock hold(lock_);
-  if (has_room(hold)) {
+  if (ending_) refuse(hold);
+  if (has_room()) {
     accept_and_call(hold, j);
     return true;
   }

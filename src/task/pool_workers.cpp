@@ -198,10 +198,15 @@ bool pool_core::attempt_timed(job& j) {
     done = j.attempt(stop_token_);
   } else {
     std::stop_source of_task;
-    const timer limit(options_.task_timeout, [of_task]() mutable { of_task.request_stop(); });
+    timer limit(options_.task_timeout, [of_task]() mutable { of_task.request_stop(); });
     const auto forward = [&] { of_task.request_stop(); };
     const std::stop_callback<decltype(forward)> of_pool(stop_token_, forward);
     done = j.attempt(of_task.get_token());
+    j.timed_out = !limit.stop();
+    if (j.timed_out) {
+      const lock hold(lock_);
+      ++counted_.timed_out;
+    }
   }
   if (j.timed) j.details().ran += sched::now() - begin;
   return done;

@@ -1,5 +1,6 @@
 #include <gofer/worker_pool.hpp>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -24,10 +25,12 @@
 #include <gofer/wait_group.hpp>
 
 #include "support/callers.hpp"
+#include "support/memory.hpp"
 
 namespace {
 
 using namespace std::chrono_literals;
+using testing::HasSubstr;
 using WorkerPool = test::ForCallers;
 FOR_ALL_CALLERS(WorkerPool);
 
@@ -157,6 +160,135 @@ TEST(WorkerPoolResults, ComeInTheOrderOfSubmissionIfAsked) {
   int expected = 0;
   for (auto& r : pool.results()) EXPECT_EQ(r.value(), expected++);
   EXPECT_EQ(expected, 200);
+}
+
+/// Submits to a pool whose results come in order, and whose first task waits, until it takes no more.
+class OrderedPool : public testing::TestWithParam<gofer::overflow> {
+ protected:
+  static constexpr int room = 20 + 10 + 2;  // in the queue, of results, and of workers
+
+  gofer::latch first_may_end_{1};
+  gofer::worker_pool<int, int> pool_{
+      [this](int i) {
+        if (i == 1) first_may_end_.wait();
+        return i;
+      },
+      {.min_workers = 2, .queue_capacity = 20, .result_capacity = 10, .when_full = GetParam(), .ordered = true}};
+
+  void expect_results_in_order(int count) {
+    int expected = 0;
+    for (auto& r : pool_.results()) {
+      EXPECT_EQ(r.id, static_cast<std::uint64_t>(++expected));
+      EXPECT_EQ(r.ok() ? r.value() : expected, expected);
+    }
+    EXPECT_EQ(expected, count);
+  }
+};
+
+TEST_P(OrderedPool, KeepsOnlySoManyResultsThatAreEarly) {
+  gofer::wait_group submitting;
+  std::atomic<int> accepted{0};
+  submitting.go([&] {
+    for (int i = 1; i <= 100; ++i) {
+      while (!pool_.submit_for(i + 0, 1h)) ADD_FAILURE() << "an hour";
+      accepted = i;
+    }
+  });
+  while (pool_.stats().completed < room - 1) gofer::yield();
+  gofer::sleep_for(20ms);
+  EXPECT_EQ(accepted, room);
+  EXPECT_FALSE(pool_.try_submit(0));
+  if (GetParam() == gofer::overflow::reject) {
+    EXPECT_THAT([&] { pool_.submit(0); },
+                testing::ThrowsMessage<gofer::queue_full>(HasSubstr("results come in order")));
+  }
+  first_may_end_.count_down();
+  submitting.wait();
+  gofer::go([&] { pool_.drain(); });
+  expect_results_in_order(100);
+}
+
+TEST_P(OrderedPool, OtherwiseFullDoesAsItsOptionsSay) {
+  gofer::go([&] {
+    for (int i = 1; i <= 500;) {
+      try {
+        pool_.submit(i + 0);
+        ++i;
+      } catch (const gofer::queue_full&) {
+        gofer::sleep_for(100us);
+      }
+    }
+    pool_.drain();
+  });
+  while (pool_.stats().busy + pool_.stats().queued != 1 || pool_.stats().submitted < room) gofer::yield();
+  gofer::sleep_for(20ms);
+  EXPECT_EQ(pool_.stats().submitted, static_cast<unsigned>(room));
+  first_may_end_.count_down();
+  expect_results_in_order(500);
+}
+
+TEST_P(OrderedPool, StopsWhileSubmittersWaitForAResult) {
+  gofer::wait_group submitting;
+  std::atomic<int> accepted{0};
+  submitting.go([&] {
+    EXPECT_THROW(
+        for (;;) {
+          while (!pool_.submit_for(accepted + 1, 1h)) continue;
+          ++accepted;
+        },
+        gofer::pool_stopped);
+  });
+  while (accepted < room) gofer::yield();
+  gofer::go([&] { pool_.stop(); });
+  submitting.wait();
+  first_may_end_.count_down();
+  expect_results_in_order(room);
+}
+
+std::string what_it_does(const testing::TestParamInfo<gofer::overflow>& when_full) {
+  constexpr std::array names = {"Blocks", "Rejects", "DiscardsTheOldest", "LetsTheCallerRun"};
+  return names.at(static_cast<std::size_t>(when_full.param));
+}
+
+INSTANTIATE_TEST_SUITE_P(That, OrderedPool,
+                         testing::Values(gofer::overflow::block, gofer::overflow::reject,
+                                         gofer::overflow::discard_oldest, gofer::overflow::caller_runs),
+                         what_it_does);
+
+TEST(OrderedPools, LetNoMoreResultsWaitThanTheyMay) {
+  gofer::worker_pool<int, int> pool([](int i) { return i; },
+                                    {.min_workers = 2, .queue_capacity = 5, .result_capacity = 10, .ordered = true});
+  auto results = pool.results();
+  pool.submit(1);
+  EXPECT_EQ(results.receive()->value(), 1);  // from now on somebody receives
+  gofer::go([&] {
+    for (int i = 2; i <= 200; ++i) pool.submit(i);
+    pool.drain();
+  });
+  gofer::sleep_for(20ms);
+  EXPECT_LE(pool.stats().submitted, 1U + 10 + 2 + 5 + 10 + 2);
+  int expected = 1;
+  for (auto& r : results) EXPECT_EQ(r.value(), ++expected);
+  EXPECT_EQ(expected, 200);
+}
+
+TEST(OrderedPools, RefuseATaskThatWouldWaitForRoom) {
+  gofer::worker_pool<int, int>* self = nullptr;
+  gofer::chan<std::string> said(1);
+  gofer::worker_pool<int, int> pool(
+      [&](int i) {
+        if (i != 0) return i;
+        try {
+          for (;;) self->submit(1);
+        } catch (const gofer::queue_full& e) {
+          said.send(e.what());
+        }
+        return 0;
+      },
+      {.min_workers = 2, .queue_capacity = 2, .result_capacity = 2, .ordered = true});
+  self = &pool;
+  pool.submit(0);
+  EXPECT_THAT(*said.receive(), HasSubstr("as they come in order"));
 }
 
 TEST(WorkerPoolBatches, OfWhatCanOnlyBeMovedAreGivenAway) {
@@ -529,7 +661,33 @@ TEST(WorkerPoolTimeouts, RequestAStopOfTheTask) {
                                      {.min_workers = 1, .task_timeout = 2ms});
   pool.submit(1);
   pool.drain();
-  EXPECT_FALSE(pool.results().receive()->value());
+  auto r = pool.results().receive();
+  EXPECT_FALSE(r->value());
+  EXPECT_TRUE(r->timed_out);
+  EXPECT_EQ(pool.stats().timed_out, 1U);
+}
+
+/// However many tasks go through it.
+void expect_memory_of_a_pool_to_stay(const gofer::worker_pool_options& options) {
+  gofer::worker_pool<int, int> pool([](int i) { return i; }, options);
+  auto results = pool.results();
+  const auto let_through = [&](int count) {
+    gofer::wait_group all;
+    all.go([&] { pool.submit(std::views::iota(0, count)); });
+    all.go([&] {
+      for (int i = 0; i < count; ++i) results.receive();
+    });
+    all.wait();
+  };
+  let_through(10'000);
+  const double before = test::resident_bytes();
+  let_through(test::times(10'000'000));
+  EXPECT_LT(test::resident_bytes() - before, 4 << 20);
+}
+
+TEST(WorkerPoolMemory, StaysHoweverManyTasksGoThrough) {
+  expect_memory_of_a_pool_to_stay({.min_workers = 4});
+  expect_memory_of_a_pool_to_stay({.min_workers = 4, .ordered = true});
 }
 
 TEST(WorkerPoolEnd, StopDiscardsWhatWaitsAndStopsWhatRuns) {
@@ -600,6 +758,7 @@ TEST(WorkerPoolOptions, ThatCannotBeAreRefused) {
 TEST_P(WorkerPool, StressTheLawHoldsWhileEverythingHappens) {
   for (int round = 0; round < test::times(60); ++round) {
     const auto when_full = static_cast<gofer::overflow>(round % 4);
+    const bool ordered = round % 5 < 2;
     gofer::worker_pool<int, int> pool(
         [](int i) {
           if (i % 7 == 0) throw std::runtime_error("seven");
@@ -614,12 +773,18 @@ TEST_P(WorkerPool, StressTheLawHoldsWhileEverythingHappens) {
          .scale_interval = 100us,
          .idle_timeout = 200us,
          .max_attempts = round % 2 == 0 ? 1U : 2U,
-         .backoff = 10us});
+         .backoff = 10us,
+         .ordered = ordered});
     std::atomic<int> accepted{0};
     std::atomic<int> results{0};
     test::run_in(GetParam(), 6, [&](int i) {
       if (i == 0) {
-        for (auto& r : pool.results()) results += r.id != 0 ? 1 : 0;
+        for (auto& r : pool.results()) {
+          ++results;
+          if (ordered) {
+            EXPECT_EQ(r.id, static_cast<unsigned>(results));
+          }
+        }
       } else if (i == 1) {
         for (int k = 0; k < 20; ++k) {
           pool.resize(static_cast<std::size_t>(k % 3 + 1), 6);

@@ -233,6 +233,58 @@ TEST(WorkerPoolExplored, OrderedResultsAreInOrderWhoeverIsFirst) {
   });
 }
 
+/// Of an ordered pool that accepts four tasks more than have had their results.
+void submit_past_the_reach(overflow when_full) {
+  explored([=] {
+    worker_pool<int, int> pool(
+        [](int i) {
+          if (i == 1) gofer::sleep_for(1ms);
+          return i;
+        },
+        {.min_workers = 2, .queue_capacity = 1, .result_capacity = 1, .when_full = when_full, .ordered = true});
+    gofer::wait_group all;
+    all.go([&] {
+      EXPECT_EQ(submit_some(pool, 6), 6);
+      pool.drain();
+    });
+    std::uint64_t expected = 1;
+    for (auto& r : pool.results()) EXPECT_EQ(r.id, expected++);
+    EXPECT_EQ(expected, 7U);
+    all.wait();
+    expect_the_law(pool);
+  });
+}
+
+TEST(WorkerPoolExplored, ABoundedNumberOfOrderedResultsIsEarly) { submit_past_the_reach(overflow::block); }
+TEST(WorkerPoolExplored, ABoundedNumberOfOrderedResultsIsEarlyWhereTheOldestIsDiscarded) {
+  submit_past_the_reach(overflow::discard_oldest);
+}
+TEST(WorkerPoolExplored, ABoundedNumberOfOrderedResultsIsEarlyWhereCallersRun) {
+  submit_past_the_reach(overflow::caller_runs);
+}
+
+TEST(WorkerPoolExplored, AnOrderedPoolStopsWhereSubmittersWaitForAResult) {
+  explored([] {
+    worker_pool<int, int> pool(
+        [](int i, const std::stop_token& stop) {
+          if (i == 1) gofer::sleep_for(1h, stop);
+          return i;
+        },
+        {.min_workers = 2, .queue_capacity = 1, .result_capacity = 1, .ordered = true});
+    gofer::wait_group all;
+    int accepted = 0;
+    all.go([&] { accepted = submit_some(pool, 6); });
+    all.go([&] {
+      gofer::sleep_for(1ms);
+      pool.stop();
+    });
+    all.wait();
+    EXPECT_LE(accepted, 4);
+    EXPECT_EQ(received(pool).size(), static_cast<std::size_t>(accepted));
+    expect_the_law(pool);
+  });
+}
+
 TEST(WorkerPoolExplored, IsResizedWhileItWorksAndEnds) {
   explored([] {
     worker_pool<int, int> pool([](int i) { return i; }, {.min_workers = 2, .queue_capacity = 2});
@@ -310,9 +362,31 @@ TEST(WorkerPoolExplored, ATimeoutIsAStopOfTheTaskAlone) {
       pool.drain();
     });
     std::vector<bool> slept;
-    for (auto& r : pool.results()) slept.push_back(r.value());
+    for (auto& r : pool.results()) {
+      slept.push_back(r.value());
+      EXPECT_NE(r.timed_out, r.value());
+    }
     all.wait();
     EXPECT_EQ(slept, (std::vector<bool>{true, false}));
+    EXPECT_EQ(pool.stats().timed_out, 1U);
+  });
+}
+
+TEST(WorkerPoolExplored, TimeoutsOfEveryAttemptAreCounted) {
+  explored([] {
+    int tries = 0;
+    worker_pool<int, int> pool(
+        [&](int i, const std::stop_token& stop) {
+          if (++tries < 3 && !gofer::sleep_for(1h, stop)) throw std::runtime_error("was stopped");
+          return i;
+        },
+        {.min_workers = 1, .max_attempts = 3, .task_timeout = 3ms});
+    pool.submit(7);
+    pool.drain();
+    const auto r = pool.results().receive();
+    EXPECT_EQ(r->attempts, 3U);
+    EXPECT_FALSE(r->timed_out);  // the last one was not
+    EXPECT_EQ(pool.stats().timed_out, 2U);
   });
 }
 

@@ -124,9 +124,9 @@ struct nats_pool_stats {
   std::uint64_t completed = 0;    // by its workers
   std::uint64_t failed = 0;       // by its workers: threw at the last attempt, and are with the dead
   std::uint64_t retried = 0;      // by its workers: threw, and wait for their next attempt
+  std::uint64_t timed_out = 0;    // by its workers: asked to stop after task_timeout
   std::uint64_t undecodable = 0;  // found by its workers, and are with the dead
-  std::uint64_t abandoned =
-      0;  // found by its workers to have been given out max_deliveries times, and are with the dead
+  std::uint64_t abandoned = 0;    // found by its workers, given out max_deliveries times, and are with the dead
   std::uint64_t handed_back = 0;  // taken, and not begun
   std::size_t workers = 0, busy = 0, taken = 0;
   latency_percentiles run_latency;

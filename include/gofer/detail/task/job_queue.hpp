@@ -72,6 +72,7 @@ class job {
   int priority = 0;
   bool timed = false;
   bool keyed = false;
+  bool timed_out = false;  // the last attempt
 
  protected:
   virtual ~job() = default;

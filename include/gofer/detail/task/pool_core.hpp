@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -53,7 +54,9 @@ struct worker_pool_options {
   std::chrono::nanoseconds max_backoff = std::chrono::seconds(10);
   /// After this long a stop is requested of a running task; 0: never.
   std::chrono::nanoseconds task_timeout{0};
-  /// Results come in the order of submission, not of completion.
+  /// Results come in the order of submission, not of completion. Those that are early wait in the pool; so that these
+  /// do not pile up behind a slow task, submitters wait (or get queue_full with overflow::reject) while beside the
+  /// results that have come queue_capacity + result_capacity + max_workers more tasks are accepted.
   bool ordered = false;
   /// Every result says how long its task waited and ran; else that is sampled, for the percentiles alone.
   bool timed = false;
@@ -78,6 +81,7 @@ struct worker_pool_stats {
   std::uint64_t completed = 0;
   std::uint64_t failed = 0;     // threw at their last attempt
   std::uint64_t retried = 0;    // attempts after the first
+  std::uint64_t timed_out = 0;  // attempts that were asked to stop after task_timeout
   std::uint64_t rejected = 0;   // not accepted, because the queue was full
   std::uint64_t discarded = 0;  // accepted and given up
   std::uint64_t grown = 0;      // workers added beyond the first ones
@@ -151,6 +155,8 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   std::uint64_t submit_all(job_list& jobs);
   /// False: no room before the limit, and the job is still the caller's.
   bool submit_within(job_ptr& j, const sched::wait_limit& limit);
+  /// One of the results that are to be ordered: a task more may be accepted.
+  void result_went_out();
 
   bool drain(const sched::wait_limit& limit);
   void stop();
@@ -162,6 +168,7 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
 
  private:
   using lock = std::unique_lock<sched::spin_lock>;
+  static constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::max();
   struct idle_worker;
   struct waiting_submitter;
   struct run_outcome;
@@ -174,7 +181,9 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   void call_worker(sync::claimed_list& called);
   void wake(sync::claimed_list& called);
   void turn_key(std::uint64_t key);
-  bool has_room(lock& hold) const;
+  bool has_room() const noexcept { return queue_.size() < options_.queue_capacity && in_reach(); }
+  bool ordered() const noexcept { return options_.ordered && &lock_ != &own_lock_; }
+  bool in_reach() const noexcept { return submitted_ < reach_; }
   std::uint64_t accept_and_call(lock& hold, job_ptr& j);
   std::uint64_t wait_for_room(lock& hold, job_ptr& j, const sched::wait_limit& limit);
   void let_in_submitters(sync::claimed_list& called);
@@ -224,7 +233,8 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   job_queue queue_;
   // What it looks at:
   alignas(arch::cache_line) sync::wait_list idle_;  // workers; beside a queue only while one is being called
-  sync::wait_list submitters_;                      // not empty only while the queue is full
+  sync::wait_list submitters_;                      // not empty only while there is no room
+  std::uint64_t reach_ = no_limit;                  // so many tasks may be accepted in all; 0 when it ends
   std::size_t workers_ = 0;
   std::size_t min_workers_;
   std::size_t max_workers_;

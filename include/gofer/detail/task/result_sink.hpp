@@ -3,8 +3,9 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <exception>
-#include <map>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <stop_token>
@@ -21,6 +22,7 @@ template <class R>
 struct task_result {
   std::uint64_t id = 0;                // what `submit` returned for it
   unsigned attempts = 0;               // 0: discarded before the first
+  bool timed_out = false;              // the last one was asked to stop after task_timeout, whatever came of it
   std::chrono::nanoseconds waited{0};  // in the queue; only in a pool that is `timed`
   std::chrono::nanoseconds ran{0};     // all attempts; likewise
 
@@ -57,6 +59,8 @@ class result_sink {
 
   /// That of the channel.
   sched::spin_lock& lock() noexcept { return inside().lock; }
+  /// Calls f(), without locks of the pool, for each result that goes out in order.
+  void when_one_goes_out(std::function<void()> f) { goes_out_ = std::move(f); }
   /// With the lock: whether a result that is put needs no wait, and nobody has to be woken for it.
   bool has_room() const noexcept {
     return !ordered_ && inside().receivers.empty() && inside().size() < inside().capacity();
@@ -72,12 +76,14 @@ class result_sink {
   /// once the pool ends, results are kept however many they are: then waiting might be for ever.
   void put(task_result<R>& result, const std::stop_token& ending) {
     if (!ordered_) return send(result, ending);
-    const std::scoped_lock hold(lock_);
-    early_.emplace(result.id, std::move(result));
-    for (auto first = early_.begin(); first != early_.end() && first->first == next_; first = early_.begin()) {
-      keep(first->second);
-      early_.erase(first);
-      ++next_;
+    const std::scoped_lock hold(order_lock_);
+    const auto ahead = static_cast<std::size_t>(result.id - next_);
+    while (early_.size() <= ahead) early_.emplace_back();
+    early_[ahead].emplace(std::move(result));
+    for (; !early_.empty() && early_.front(); ++next_) {
+      send(*early_.front(), ending);
+      early_.pop_front();
+      goes_out_();
     }
   }
 
@@ -86,10 +92,8 @@ class result_sink {
 
   void send(task_result<R>& result, const std::stop_token& ending) {
     if (send_or_keep(result, false)) return;
-    if (!channel_.send(std::move(result), ending)) keep(result);
+    if (!channel_.send(std::move(result), ending)) send_or_keep(result, true);
   }
-
-  void keep(task_result<R>& result) { send_or_keep(result, true); }
 
   /// Without a wait. False: there is no room, somebody receives, and the result need not be kept whatever comes.
   bool send_or_keep(task_result<R>& result, bool whatever_comes) {
@@ -114,9 +118,10 @@ class result_sink {
   std::size_t sent_ = 0;   // without a wait
   bool received_ = false;  // somebody has received a result
 
-  mutex lock_;
-  std::uint64_t next_ = 1;                         // guarded by lock_, as is:
-  std::map<std::uint64_t, task_result<R>> early_;  // results that wait for an earlier one
+  std::function<void()> goes_out_;
+  mutex order_lock_;
+  std::uint64_t next_ = 1;                           // the one that goes out next; guarded by order_lock_, as are:
+  std::deque<std::optional<task_result<R>>> early_;  // that one, and those behind it, as far as they are there
 };
 
 }  // namespace tasks
