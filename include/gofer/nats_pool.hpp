@@ -167,7 +167,13 @@ class nats_pool {
 
   /// Blocks until nothing is queued or running anywhere, or this pool is stopped; while no server answers, that is not
   /// known.
-  void wait_idle() { core_->wait_idle(); }
+  void wait_idle() { core_->wait_idle(sched::for_ever); }
+  /// The same within a limit. False: the time was up, a stop requested, or this pool stopped.
+  template <class Rep, class Period>
+  bool wait_idle_for(std::chrono::duration<Rep, Period> d) {
+    return core_->wait_idle({.deadline = sched::deadline_after(d)});
+  }
+  bool wait_idle(std::stop_token stop) { return core_->wait_idle({.stop = &stop}); }
 
   /// Sets the bounds for the number of workers here. Throws std::invalid_argument if max < min, std::logic_error in a
   /// pool that only submits.

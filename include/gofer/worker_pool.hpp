@@ -220,7 +220,13 @@ class pool_base {
   void stop() { kept()->stop(); }
 
   /// Blocks until nothing is queued or running. Goes on accepting, so that may not last.
-  void wait_idle() { kept()->wait_idle(); }
+  void wait_idle() { kept()->wait_idle(sched::for_ever); }
+  /// The same within a limit. False: the time was up or a stop requested.
+  template <class Rep, class Period>
+  bool wait_idle_for(std::chrono::duration<Rep, Period> d) {
+    return kept()->wait_idle({.deadline = sched::deadline_after(d)});
+  }
+  bool wait_idle(std::stop_token stop) { return kept()->wait_idle({.stop = &stop}); }
 
   /// Sets the bounds for the number of workers, as in the options. Throws std::invalid_argument if max < min.
   void resize(std::size_t min_workers, std::size_t max_workers) { core_->resize(min_workers, max_workers); }
@@ -315,6 +321,10 @@ class worker_pool : public tasks::pool_base {
   template <class Rep, class Period>
   bool submit_for(Task&& task, std::chrono::duration<Rep, Period> d, const task_options& of_task = {}) {
     return submit_within(std::move(task), {.deadline = sched::deadline_after(d)}, of_task);
+  }
+  /// False: a stop was requested while the queue was full.
+  bool submit(Task&& task, std::stop_token stop, const task_options& of_task = {}) {
+    return submit_within(std::move(task), {.stop = &stop}, of_task);
   }
 
   /// Closed after the last result. Until somebody receives, all results are kept; from then on workers wait while more

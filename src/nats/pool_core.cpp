@@ -185,9 +185,9 @@ void pool_core::stop() {
   if (in->results_) in->results_->stop();
 }
 
-void pool_core::wait_idle() {
+bool pool_core::wait_idle(const sched::wait_limit& limit) {
   in_->refuse_in_own_task("wait_idle");
-  in_->wait_until_finished(sched::for_ever);
+  return in_->wait_until_finished(limit);
 }
 
 void pool_core::resize(std::size_t min_workers, std::size_t max_workers) {

@@ -191,11 +191,11 @@ void pool_core::discard(job_list dropped, const char* why) {
   }
 }
 
-void pool_core::wait_idle() {
+bool pool_core::wait_idle(const sched::wait_limit& limit) {
   check_outside("wait_idle");
   sched::point("worker_pool::wait_idle", this);
   lock hold(lock_);
-  wait_until_quiet(hold, "worker_pool::wait_idle", false, sched::for_ever);
+  return wait_until_quiet(hold, "worker_pool::wait_idle", false, limit);
 }
 
 void pool_core::resize(std::size_t min_workers, std::size_t max_workers) {

@@ -167,10 +167,14 @@ class OrderedPool : public testing::TestWithParam<gofer::overflow> {
  protected:
   static constexpr int room = 20 + 10 + 2;  // in the queue, of results, and of workers
 
+  gofer::latch first_runs_{1};
   gofer::latch first_may_end_{1};
   gofer::worker_pool<int, int> pool_{
       [this](int i) {
-        if (i == 1) first_may_end_.wait();
+        if (i == 1) {
+          first_runs_.count_down();
+          first_may_end_.wait();
+        }
         return i;
       },
       {.min_workers = 2, .queue_capacity = 20, .result_capacity = 10, .when_full = GetParam(), .ordered = true}};
@@ -209,8 +213,10 @@ TEST_P(OrderedPool, KeepsOnlySoManyResultsThatAreEarly) {
 }
 
 TEST_P(OrderedPool, OtherwiseFullDoesAsItsOptionsSay) {
+  pool_.submit(1);
+  first_runs_.wait();  // so that it is not discarded
   gofer::go([&] {
-    for (int i = 1; i <= 500;) {
+    for (int i = 2; i <= 500;) {
       try {
         pool_.submit(i + 0);
         ++i;
@@ -608,6 +614,28 @@ TEST(WorkerPoolKeys, AreKeptByARetryAndByTheCaller) {
   for (int i = 0; i < 5; ++i) pool.submit(i, {.key = 1});
   pool.drain();
   EXPECT_EQ(order, (std::vector{0, 1, 2, 3, 4}));
+}
+
+TEST_P(WorkerPool, AWaitForItMayHaveAnEnd) {
+  gofer::latch go_on(1);
+  gofer::worker_pool<std::string> pool([&](const std::string&) { go_on.wait(); },
+                                       {.min_workers = 1, .queue_capacity = 1});
+  pool.submit("is run");
+  while (pool.stats().busy == 0) gofer::yield();
+  pool.submit("is queued");
+  test::run_in(GetParam(), 1, [&](int) {
+    EXPECT_FALSE(pool.wait_idle_for(1ms));
+    std::stop_source stop;
+    gofer::go([stop]() mutable { stop.request_stop(); });
+    EXPECT_FALSE(pool.wait_idle(stop.get_token()));
+    std::string third(100, 'x');
+    EXPECT_FALSE(pool.submit(std::move(third), stop.get_token()));
+    EXPECT_EQ(third, std::string(100, 'x'));  // NOLINT(bugprone-use-after-move): untouched
+    gofer::go([&] { go_on.count_down(); });
+    EXPECT_TRUE(pool.submit(std::move(third), std::stop_token()));
+    EXPECT_TRUE(pool.wait_idle_for(1h));
+    EXPECT_TRUE(pool.wait_idle(stop.get_token()));
+  });
 }
 
 TEST(WorkerPoolScaling, GrowsUnderLoadAndShrinksAfterwards) {

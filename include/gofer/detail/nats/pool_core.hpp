@@ -63,7 +63,7 @@ class pool_core {
 
   bool drain(const sched::wait_limit& limit);
   void stop();
-  void wait_idle();
+  bool wait_idle(const sched::wait_limit& limit);
   void resize(std::size_t min_workers, std::size_t max_workers);
   nats_pool_stats stats();
   const nats_pool_options& options() const noexcept;

@@ -160,7 +160,7 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
 
   bool drain(const sched::wait_limit& limit);
   void stop();
-  void wait_idle();
+  bool wait_idle(const sched::wait_limit& limit);
   void resize(std::size_t min_workers, std::size_t max_workers);
   /// Whether it is one of this pool's tasks that calls.
   bool called_in_task() const;
