@@ -1,3 +1,4 @@
+#include <ranges>
 #include <vector>
 
 #include <gofer/gofer.hpp>
@@ -60,6 +61,18 @@ void fire_and_forget(benchmark::State& state, int producers) {
 }
 BENCHMARK_CAPTURE(fire_and_forget, one, 1)->Name("pool, fire and forget")->UseRealTime();
 BENCHMARK_CAPTURE(fire_and_forget, eight, 8)->Name("pool, 8 producers")->UseRealTime();
+
+void forget_a_range(benchmark::State& state) {
+  gofer::run([&] {
+    for (auto _ : state) {
+      gofer::worker_pool<int> workers([](int i) { benchmark::DoNotOptimize(i); }, {.min_workers = 4});
+      workers.submit(std::views::iota(0, tasks));
+      workers.drain();
+    }
+  });
+  report(state, tasks);
+}
+ROW(forget_a_range, "pool, a range to forget");
 
 void computing(benchmark::State& state, int nanoseconds) {
   constexpr int some = 10'000;

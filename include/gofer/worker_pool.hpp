@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
@@ -198,6 +200,31 @@ class callable_job final : public job {
   job_details details_;
 };
 
+/// Memory for some jobs of a pool, of such as are gone. What was not used is given back.
+class job_memory {
+ public:
+  static constexpr std::size_t at_a_time = 32;
+
+  explicit job_memory(pool_core& of) noexcept : of_(of) {}
+  job_memory(const job_memory&) = delete;
+  job_memory& operator=(const job_memory&) = delete;
+  ~job_memory() {
+    if (count_ != 0) of_.give_memory({pieces_.data(), count_});
+  }
+
+  /// For so many, at_a_time at most, as far as there is any.
+  void fetch(std::size_t wanted) noexcept {
+    if (count_ == 0) count_ = of_.take_memory({pieces_.data(), std::min(wanted, at_a_time)});
+  }
+  /// That for one, or null.
+  void* take() noexcept { return count_ == 0 ? nullptr : pieces_[--count_]; }
+
+ private:
+  pool_core& of_;
+  std::array<void*, at_a_time> pieces_;
+  std::size_t count_ = 0;
+};
+
 /// What pools of every type offer.
 class pool_base {
  public:
@@ -297,19 +324,23 @@ class worker_pool : public tasks::pool_base {
   template <std::ranges::input_range Range>
     requires(std::constructible_from<Task, element<Range>> && !std::convertible_to<Range, Task>)
   std::uint64_t submit(Range&& all, const task_options& of_each = {}) {
-    constexpr std::size_t at_a_time = 32;
     std::uint64_t last = 0;
     tasks::job_list some;
+    tasks::job_memory memory(*core_);
+    std::size_t left = tasks::job_memory::at_a_time;
+    if constexpr (std::ranges::sized_range<Range>) left = static_cast<std::size_t>(std::ranges::size(all));
     for (auto&& task : all) {
+      if (job::reusable && some.empty()) memory.fetch(left);
       tasks::job_ptr j;
       if constexpr (given_away<Range>) {
-        j = make_job(Task(std::move(task)));
+        j = make_job(Task(std::move(task)), memory.take());
       } else {
-        j = make_job(Task(std::forward<decltype(task)>(task)));
+        j = make_job(Task(std::forward<decltype(task)>(task)), memory.take());
       }
       j->apply(of_each);
       some.push_back(std::move(j));
-      if (some.size() == at_a_time) last = core_->submit_all(some);
+      if constexpr (std::ranges::sized_range<Range>) --left;
+      if (some.size() == tasks::job_memory::at_a_time) last = core_->submit_all(some);
     }
     return some.empty() ? last : core_->submit_all(some);
   }

@@ -1,5 +1,6 @@
 // How a pool accepts tasks, and what it does when its queue is full.
 
+#include <algorithm>
 #include <mutex>
 
 #include <gofer/detail/task/pool_core.hpp>
@@ -139,6 +140,27 @@ std::uint64_t pool_core::end_submit(job& made) noexcept {
   lock_.unlock();
   arch::prefetch_to_write(next);  // another core had it last
   return id;
+}
+
+std::size_t pool_core::take_memory(std::span<void*> into) noexcept {
+  std::size_t count = 0;
+  {
+    const lock hold(lock_);
+    count = std::min<std::size_t>(into.size(), free_count_);
+    free_count_ = static_cast<std::uint16_t>(free_count_ - count);
+    std::copy_n(free_.begin() + free_count_, count, into.begin());
+  }
+  for (void* piece : into.first(count)) arch::prefetch_to_write(piece);  // other cores had them last
+  return count;
+}
+
+void pool_core::give_memory(std::span<void* const> left_over) noexcept {
+  std::size_t kept = 0;
+  {
+    const lock hold(lock_);
+    while (kept < left_over.size() && free_count_ < free_.size()) free_[free_count_++] = left_over[kept++];
+  }
+  for (void* piece : left_over.subspan(kept)) ::operator delete(piece);
 }
 
 std::uint64_t pool_core::submit(job_ptr& j) {

@@ -332,6 +332,17 @@ TEST(WorkerPoolBatches, AreSubmittedInOrder) {
   EXPECT_EQ(n, 250U);
 }
 
+TEST(WorkerPoolBatches, AreAcceptedInPartWhenTheRangeThrows) {
+  gofer::worker_pool<int> pool([](int) {}, {.min_workers = 2});
+  EXPECT_EQ(pool.submit(std::views::iota(0, 100) | std::views::filter([](int i) { return i % 2 == 0; })), 50U);
+  const auto throws = [](int i) { return i == 40 ? throw std::runtime_error("forty") : i; };
+  EXPECT_THROW(pool.submit(std::views::iota(0, 100) | std::views::transform(throws)), std::runtime_error);
+  pool.drain();
+  EXPECT_GE(pool.stats().submitted, 50U);
+  EXPECT_LE(pool.stats().submitted, 90U);
+  expect_accounted(pool.stats());
+}
+
 TEST(WorkerPoolBatches, AreAcceptedInPartWhenThePoolIsFullOrEnds) {
   gofer::latch go_on(1);
   gofer::worker_pool<int> pool([&](int) { go_on.wait(); },

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <new>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <stop_token>
 #include <string>
@@ -153,6 +154,10 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   /// The same for all of these, in order; returns the last one's id. When it throws, the one it throws for is gone, and
   /// those behind it stay in the list.
   std::uint64_t submit_all(job_list& jobs);
+  /// Memory for jobs to be made in, as far as there is any of jobs that are gone; how many pieces. What is left over is
+  /// given back.
+  std::size_t take_memory(std::span<void*> into) noexcept;
+  void give_memory(std::span<void* const> left_over) noexcept;
   /// False: no room before the limit, and the job is still the caller's.
   bool submit_within(job_ptr& j, const sched::wait_limit& limit);
   /// One of the results that are to be ordered: a task more may be accepted.
