@@ -311,7 +311,7 @@ class worker_pool : public tasks::pool_base {
 
   /// Returns the task's id, from 1 in the order of acceptance. When the queue is full does what the options say. Throws
   /// pool_stopped after drain or stop, queue_full with overflow::reject, and also where with overflow::block all
-  /// workers would wait in tasks that submit to this pool.
+  /// workers would wait in tasks that submit to this pool, or a single one would if the pool is ordered.
   std::uint64_t submit(Task task, const task_options& of_task = {}) {
     tasks::job_ptr j;
     if (const std::uint64_t id = submit_at_once(task, of_task, j); id != 0) return id;

@@ -85,12 +85,11 @@ std::uint64_t pool_core::wait_for_room(lock& hold, job_ptr& j, const sched::wait
   if (stuck && (stuck_ + 1 >= max_workers_ || ordered())) {
     ++counted_.rejected;
     hold.unlock();
-    throw queue_full("worker_pool \"" + options_.name +
-                     (ordered()
-                          ? "\": there is no room, and a task that waits for some in its own pool may be the one for "
-                            "whose result, as they come in order, all others wait"
-                          : "\": the queue is full, and every worker would wait for room in it, in tasks that submit "
-                            "to their own pool; overflow::caller_runs lets them run such tasks themselves"));
+    const char* why = ordered() ? "there is no room, and a task that waits for some in its own pool may be the one for "
+                                  "whose result, as they come in order, all others wait"
+                                : "the queue is full, and every worker would wait for room in it, in tasks that submit "
+                                  "to their own pool; overflow::caller_runs lets them run such tasks themselves";
+    throw queue_full("worker_pool \"" + options_.name + "\": " + why);
   }
   stuck_ += stuck ? 1 : 0;
   sched::waiter self("worker_pool::submit", this, limit);

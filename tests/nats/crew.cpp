@@ -1,6 +1,6 @@
-// One process of a distributed pool, for the tests that kill some: `crew submit`,
-// `crew one-by-one` or `crew work`. What tasks do is one
-// mark each in a ledger, a file that all processes map: exactly one effect for each, however often it is run.
+// One process of a distributed pool, for the tests that kill some: `crew submit`, `crew one-by-one` or `crew work`.
+// What tasks do is one mark each in a ledger, a file that all processes map: exactly one effect for each, however often
+// it is run.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
