@@ -120,8 +120,9 @@ class channel : public channel_base {
       out.emplace(std::move(first));
       std::destroy_at(&first);
       head_ = after(head_);
-      count_.store(count_.load(std::memory_order_relaxed) - 1, std::memory_order_release);
-      if (count_.load(std::memory_order_relaxed) < capacity_) refill(counterpart);
+      // With a sender waiting there are as many as before at every moment: nobody sees one less.
+      const std::size_t left = count_.load(std::memory_order_relaxed) - 1;
+      if (left >= capacity_ || !refill(left, counterpart)) count_.store(left, std::memory_order_release);
       return attempt::done;
     }
     while (!senders.empty()) {
@@ -154,10 +155,15 @@ class channel : public channel_base {
     head_ = 0;
   }
 
+  /// The place of the value that has `before` others before it.
+  T* place(std::size_t before) const noexcept {
+    const std::size_t at = head_ + before;
+    return &buffer_[at < room_ ? at : at - room_];
+  }
+
   void push(T& v) {
     const std::size_t count = count_.load(std::memory_order_relaxed);
-    const std::size_t at = head_ + count;
-    std::construct_at(&buffer_[at < room_ ? at : at - room_], std::move(v));
+    std::construct_at(place(count), std::move(v));
     count_.store(count + 1, std::memory_order_release);
   }
 
@@ -179,9 +185,7 @@ class channel : public channel_base {
     } else {
       slot.emplace(std::move(v));
       if (claim(queue, node)) return true;
-      std::destroy_at(&v);
-      std::construct_at(&v, std::move(*slot));
-      slot.reset();
+      move_back(v, slot);
       return false;
     }
   }
@@ -196,32 +200,60 @@ class channel : public channel_base {
     } else {
       out.emplace(std::move(theirs));
       if (claim(senders, node)) return true;
-      std::destroy_at(&theirs);
-      std::construct_at(&theirs, std::move(*out));
-      out.reset();
+      move_back(theirs, out);
       return false;
     }
   }
 
-  /// There is room again: the first sender's value goes into the buffer.
-  void refill(channel_node*& counterpart) {
+  /// There is room for one more than `left` values: the first sender's goes into the buffer. False if there is none, or
+  /// if its move throws: then the sender keeps its value and its place, and whoever receives next meets it there.
+  bool refill(std::size_t left, channel_node*& counterpart) noexcept {
     while (!senders.empty()) {
       auto& node = static_cast<channel_node&>(*senders.front());
+      T& theirs = *static_cast<T*>(node.slot);
+      T* const free = place(left);
       if constexpr (moves_safely) {
         if (!claim(senders, node)) continue;
-        push(*static_cast<T*>(node.slot));
+        std::construct_at(free, std::move(theirs));
       } else {
-        // If the move throws, the sender keeps its value and its place; whoever receives next meets it there.
-        std::optional<T> taken;
         try {
-          if (!take_over(node, taken)) continue;
+          std::construct_at(free, std::move(theirs));
         } catch (...) {
-          return;
+          return false;
         }
-        push(*taken);
+        if (!claim(senders, node)) {
+          try {
+            restore(theirs, *free);
+          } catch (...) {  // nobody's but of the sender, who has given up
+          }
+          std::destroy_at(free);
+          continue;
+        }
       }
       counterpart = &node;
-      return;
+      return true;
+    }
+    return false;
+  }
+
+  /// Moves a value back from where nobody wanted it, which is empty then, even if this throws.
+  static void move_back(T& origin, std::optional<T>& moved) {
+    try {
+      restore(origin, *moved);
+    } catch (...) {
+      moved.reset();
+      throw;
+    }
+    moved.reset();
+  }
+  static void restore(T& origin, T& moved) {
+    if constexpr (std::is_move_assignable_v<T>) {
+      origin = std::move(moved);
+    } else {
+      std::destroy_at(&origin);
+      [&]() noexcept {
+        std::construct_at(&origin, std::move(moved));
+      }();  // else nothing would be there to be destroyed
     }
   }
 
