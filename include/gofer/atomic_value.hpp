@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <gofer/detail/atomic/hazard.hpp>
+#include <gofer/detail/sched/point.hpp>
 
 namespace gofer::inline v0 {
 
@@ -87,18 +88,21 @@ class atomic_value {
 
   /// The current version, which lives as long as the snapshot. Blocks for nobody.
   snapshot<T> load() const {
+    sched::point("atomic_value::load", this);
     hazard::slot* s = hazard::acquire();
     return {hazard::protect(*s, current_), s};
   }
 
   /// Makes `desired` the current version.
   void store(T desired) {
+    sched::point("atomic_value::store", this);
     auto* next = new hazard::version<T>(std::move(desired));
     hazard::retire(current_.exchange(next, std::memory_order_acq_rel));
   }
 
   /// Returns the version that was replaced.
   snapshot<T> exchange(T desired) {
+    sched::point("atomic_value::exchange", this);
     hazard::slot* s = hazard::acquire();
     auto* next = new_version(std::move(desired), s);
     auto* before = current_.exchange(next, std::memory_order_acq_rel);
@@ -151,6 +155,7 @@ class atomic_value {
   }
 
   bool replace(const snapshot<T>& expected, hazard::version<T>* next) noexcept {
+    sched::point("atomic_value::replace", this);
     hazard::version<T>* seen = expected.version_;
     // The snapshot keeps its version from being freed, so that an equal pointer means the same version.
     if (!current_.compare_exchange_strong(seen, next, std::memory_order_acq_rel, std::memory_order_relaxed))

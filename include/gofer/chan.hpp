@@ -217,9 +217,15 @@ class receiving {
 template <class T, class Self>
 class observing {
  public:
-  bool closed() const noexcept { return channel() != nullptr && channel()->closed(); }
+  bool closed() const noexcept {
+    sched::point("chan::closed", channel());
+    return channel() != nullptr && channel()->closed();
+  }
   /// Values in the buffer, a moment ago.
-  std::size_t size() const noexcept { return channel() == nullptr ? 0 : channel()->size(); }
+  std::size_t size() const noexcept {
+    sched::point("chan::size", channel());
+    return channel() == nullptr ? 0 : channel()->size();
+  }
   std::size_t capacity() const noexcept { return channel() == nullptr ? 0 : channel()->capacity(); }
 
  private:

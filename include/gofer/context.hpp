@@ -34,7 +34,7 @@ class context {
 
   /// A child that `cancel` ends by itself, and that ends with this one.
   context with_cancel() const;
-  /// Cancelled with std::errc::timed_out when the time is up.
+  /// Cancelled with std::errc::timed_out when the time is up; at once if it is.
   template <class Rep, class Period>
   context with_timeout(std::chrono::duration<Rep, Period> d) const {
     return until(sched::deadline_after(d));
@@ -54,8 +54,9 @@ class context {
     return static_cast<const T*>(find(&key));
   }
 
-  /// Cancels this context and all made from it; the first cause counts. Runs the stop callbacks before it returns. Does
-  /// nothing to the background.
+  /// Cancels this context and all made from it, and runs their stop callbacks before it returns. The first cause
+  /// counts: where there is one, this returns at once. Does nothing to the background. A `cause` that is no error
+  /// stands for operation_canceled.
   void cancel(std::error_code cause = std::make_error_code(std::errc::operation_canceled));
 
   /// True once it is cancelled or its deadline has passed.

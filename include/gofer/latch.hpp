@@ -18,7 +18,10 @@ class latch {
 
   /// Throws std::logic_error, changing nothing, if the count would fall below zero.
   void count_down(std::ptrdiff_t n = 1);
-  bool try_wait() const noexcept { return sync::wait_queue::value(count_.load()) == 0; }
+  bool try_wait() const noexcept {
+    sched::point("latch::try_wait", this);
+    return sync::wait_queue::value(count_.load()) == 0;
+  }
   void wait() { wait(sched::for_ever); }
   void arrive_and_wait(std::ptrdiff_t n = 1) {
     count_down(n);

@@ -9,6 +9,7 @@
 #include <gofer/detail/arch/asymmetric_fence.hpp>
 #include <gofer/detail/arch/cpu.hpp>
 #include <gofer/detail/sched/per_thread.hpp>
+#include <gofer/detail/sched/point.hpp>
 
 namespace gofer::inline v0 {
 
@@ -23,6 +24,7 @@ class sharded_counter {
 
   /// A plain load and store of the thread's own cell.
   void add(std::int64_t n = 1) {
+    sched::point("sharded_counter::add", this);
     std::atomic<std::uint64_t>& mine = cells_.own().value;
     mine.store(mine.load(std::memory_order_relaxed) + static_cast<std::uint64_t>(n), std::memory_order_release);
   }
@@ -30,10 +32,14 @@ class sharded_counter {
   void decrement() { add(-1); }
 
   /// The sum of all cells: everything added before the call, and some of what is added meanwhile.
-  std::int64_t load() const { return static_cast<std::int64_t>(sum() - base_.load(std::memory_order_acquire)); }
+  std::int64_t load() const {
+    sched::point("sharded_counter::load", this);
+    return static_cast<std::int64_t>(sum() - base_.load(std::memory_order_acquire));
+  }
 
   /// Makes the counter `value`; returns what it was.
   std::int64_t exchange(std::int64_t value) {
+    sched::point("sharded_counter::exchange", this);
     const std::scoped_lock hold(exchanging_);
     const std::uint64_t now = sum();
     const std::uint64_t before = now - base_.load(std::memory_order_relaxed);
@@ -74,6 +80,7 @@ class sharded {
   /// read-modify-write, unless a `fold` is under way.
   template <class F>
   void local(F&& f) {
+    sched::point("sharded::local", this);
     cell& mine = cells_.own();
     mine.enter();
     struct leave {
@@ -89,6 +96,7 @@ class sharded {
   /// throws.
   template <class A, class F>
   A fold(A init, F&& f) const {
+    sched::point("sharded::fold", this);
     A result = std::move(init);
     for (const T& each : copies()) result = f(std::move(result), each);
     return result;

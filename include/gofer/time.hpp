@@ -43,13 +43,13 @@ class ticker {
   /// Not closed when the ticker stops, as in Go.
   receiver<sched::time_point> ticks() const;
 
-  /// Starts again with another period, from now.
+  /// Starts again with another period, from now: no tick of the old one is sent after this.
   template <class Rep, class Period>
   void reset(std::chrono::duration<Rep, Period> period) {
     start(std::chrono::ceil<std::chrono::nanoseconds>(period));
   }
 
-  /// No tick is sent after this.
+  /// No tick is sent after this; one that was may wait to be received.
   void stop();
 
  private:

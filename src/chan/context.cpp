@@ -3,6 +3,7 @@
 #include <atomic>
 #include <mutex>
 
+#include <gofer/detail/sched/point.hpp>
 #include <gofer/go.hpp>
 
 #include "sched/runtime.hpp"
@@ -27,6 +28,7 @@ class context::state final : public sched::timer_entry, public std::enable_share
     }
     if (deadline >= deadline_) return;
     deadline_ = deadline;
+    if (deadline <= sched::now()) return cancel(std::make_error_code(std::errc::timed_out));
     sched::runtime::get().add_timer(sched::this_thread(), *this, sched::to_ns(deadline));
   }
 
@@ -50,15 +52,20 @@ class context::state final : public sched::timer_entry, public std::enable_share
 
   void cancel(std::error_code cause) {
     if (!cancellable_) return;
+    sched::point("context::cancel", this);
     {
       const std::scoped_lock hold(lock_);
-      if (cause_) return;
-      cause_ = cause;
+      // No error would say "not done".
+      if (!cause_) cause_ = cause ? cause : std::make_error_code(std::errc::operation_canceled);
     }
-    stop_.request_stop();
+    sched::point("context::cancel: with its cause", this);
+    stop_.request_stop();  // now it is done: whoever comes first, for nobody returns before
   }
 
+  /// There is one from the moment on at which the token is stopped.
   std::error_code error() const {
+    sched::point("context::error", this);
+    if (!stop_.stop_requested()) return {};
     const std::scoped_lock hold(lock_);
     return cause_;
   }
@@ -71,7 +78,10 @@ class context::state final : public sched::timer_entry, public std::enable_share
  private:
   struct follower {
     state* child;
-    void operator()() const { child->cancel(child->parent_->canceller().error()); }
+    void operator()() const {
+      const sched::no_points in_callback;
+      child->cancel(child->parent_->canceller().error());
+    }
   };
 
   static action expire(timer_entry& entry) noexcept {
@@ -94,7 +104,7 @@ class context::state final : public sched::timer_entry, public std::enable_share
   const void* key_ = nullptr;
   std::shared_ptr<const void> value_;
   mutable arch::spin_lock lock_;
-  std::error_code cause_;            // guarded by lock_
+  std::error_code cause_;            // guarded by lock_; set before a stop is requested
   std::shared_ptr<state> expiring_;  // keeps this alive between the timer's expiry and the cancellation
   std::stop_source stop_;
   std::optional<std::stop_callback<follower>> follow_;  // last, so that it goes first

@@ -4,6 +4,7 @@
 #include <mutex>
 #include <stdexcept>
 
+#include <gofer/detail/sched/point.hpp>
 #include <gofer/go.hpp>
 
 #include "sched/runtime.hpp"
@@ -78,7 +79,7 @@ class timed_state : public timer_entry {
     }
   }
 
-  arch::spin_lock lock_;
+  sched::spin_lock lock_;
 
  private:
   static action expire(timer_entry& entry) noexcept {
@@ -100,6 +101,7 @@ class ticker_state final : public timed_state {
  public:
   void start(std::chrono::nanoseconds period) {
     if (period <= period.zero()) throw std::invalid_argument("ticker: the period has to be positive");
+    sched::point("ticker::reset", this);
     const std::scoped_lock hold(lock_);
     sched::timer_heap::cancel(*this);
     period_ = period.count();
@@ -107,6 +109,7 @@ class ticker_state final : public timed_state {
     add_timer(*this, due_);
   }
   void stop() noexcept {
+    sched::point("ticker::stop", this);
     const std::scoped_lock hold(lock_);
     period_ = 0;
     sched::timer_heap::cancel(*this);
@@ -115,14 +118,12 @@ class ticker_state final : public timed_state {
 
  private:
   void fire() noexcept override {
-    {
-      const std::scoped_lock hold(lock_);
-      const std::int64_t time = sched::to_ns(sched::now());
-      if (period_ == 0 || due_ > time) return;  // stopped or reset just now
-      due_ += period_ * ((time - due_) / period_ + 1);
-      add_timer(*this, due_);
-    }
-    send_time(ticks_.ref().get());
+    const std::scoped_lock hold(lock_);
+    const std::int64_t time = sched::to_ns(sched::now());
+    if (period_ == 0 || due_ > time) return;  // stopped or reset just now
+    due_ += period_ * ((time - due_) / period_ + 1);
+    add_timer(*this, due_);
+    send_time(ticks_.ref().get());  // with the lock: nothing is sent once a stop has returned
   }
   void end() noexcept override { stop(); }
 
@@ -137,12 +138,14 @@ class timer_state final : public timed_state {
   timer_state(std::function<void()> f, time_point deadline) : call_(std::move(f)) { add(deadline); }
 
   bool restart(time_point deadline) noexcept {
+    sched::point("timer::reset", this);
     const std::scoped_lock hold(lock_);
     const bool pending = sched::timer_heap::cancel(*this);
     add(deadline);
     return pending;
   }
   bool stop() noexcept {
+    sched::point("timer::stop", this);
     const std::scoped_lock hold(lock_);
     return sched::timer_heap::cancel(*this);
   }

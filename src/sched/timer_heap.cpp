@@ -94,4 +94,25 @@ unsigned timer_heap::expire(std::int64_t now, unsigned most) noexcept {
   return count;
 }
 
+std::vector<timer_entry*> timer_heap::due(std::int64_t now) const {
+  std::vector<timer_entry*> all;
+  const auto add_if_due = [&](timer_entry* entry) {
+    if (entry != nullptr && entry->when_ <= now) all.push_back(entry);
+  };
+  add_if_due(root_);
+  for (std::size_t i = 0; i < all.size(); ++i) {  // it grows on the way; what is below later ones is later
+    for (timer_entry* child = all[i]->child_; child != nullptr; child = child->sibling_) add_if_due(child);
+  }
+  return all;
+}
+
+void timer_heap::bring_forward(timer_entry& entry) noexcept {
+  const std::scoped_lock hold(lock_);
+  const std::int64_t before_all = root_->when_ - 1;
+  remove(entry);
+  entry.when_ = before_all;
+  root_ = meld(root_, &entry);
+  publish_earliest();
+}
+
 }  // namespace gofer::inline v0::sched

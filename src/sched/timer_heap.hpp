@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <limits>
 #include <mutex>
+#include <vector>
 
 #include <gofer/detail/arch/cpu.hpp>
 #include <gofer/detail/arch/spin_lock.hpp>
@@ -55,6 +56,12 @@ class alignas(arch::cache_line) timer_heap {
 
   /// Expires what is due at `now`, but no more than `most`. Returns how many.
   unsigned expire(std::int64_t now, unsigned most = std::numeric_limits<unsigned>::max()) noexcept;
+
+  // For explorations, which try every order of what is due at one moment; without other threads.
+  /// All that is due at `now`, the earliest first, else in no order.
+  std::vector<timer_entry*> due(std::int64_t now) const;
+  /// Lets `entry`, which is in this heap, expire before all others.
+  void bring_forward(timer_entry& entry) noexcept;
 
  private:
   static timer_entry* meld(timer_entry* a, timer_entry* b) noexcept;

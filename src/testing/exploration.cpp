@@ -153,6 +153,9 @@ bool exploration::let_time_pass() {
 void exploration::expire_one() {
   current_ = clock_number;
   note("a timer expires", nullptr);
+  if (const std::vector<sched::timer_entry*> due = timers.due(sched::to_ns(now_)); due.size() > 1) {
+    timers.bring_forward(*due[drawn(due.size(), 0)]);
+  }
   arch::hand_on(this);
   timers.expire(sched::to_ns(now_), 1);
   arch::take_up(this);
@@ -243,9 +246,15 @@ std::int64_t exploration::between(std::int64_t usual, std::int64_t other) noexce
   return least + static_cast<std::int64_t>(decide(choices, choices));
 }
 
-/// A number below `limit`. `usual`: what deviates the least, or `limit` for nothing.
+/// For the running fiber. A number below `limit`; `usual`: what deviates the least, or `limit` for nothing.
 std::size_t exploration::decide(std::size_t limit, std::size_t usual) noexcept {
   const sched::in_order hold(this);
+  const std::size_t decided = drawn(limit, usual);
+  if (!failure_.empty()) never_go_on();
+  return decided;
+}
+
+std::size_t exploration::drawn(std::size_t limit, std::size_t usual) noexcept {
   if (limit < 2) return 0;
   try {
     const std::size_t decided = decides_.draw(limit, usual, steps_);
@@ -253,7 +262,7 @@ std::size_t exploration::decide(std::size_t limit, std::size_t usual) noexcept {
     return decided;
   } catch (const std::exception& e) {
     fail(e.what());
-    never_go_on();
+    return 0;
   }
 }
 

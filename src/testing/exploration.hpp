@@ -85,6 +85,7 @@ class exploration final : public sched::explorer {
   bool stays(const char* operation, const void* object) noexcept;
   void fail(std::string why) noexcept;
   std::size_t decide(std::size_t limit, std::size_t usual) noexcept;
+  std::size_t drawn(std::size_t limit, std::size_t usual) noexcept;
   [[noreturn]] void never_go_on() noexcept;
   std::string left_behind() const;
   std::string title(unsigned fiber) const;

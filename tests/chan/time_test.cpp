@@ -48,6 +48,20 @@ TEST(Ticker, RefusesAPeriodThatIsNotPositive) {
   EXPECT_THROW(gofer::ticker(-1ms), std::invalid_argument);
 }
 
+TEST(TickerStress, NothingIsSentOnceAStopHasReturned) {
+  test::run_in(test::callers::mixed, 4, [&](int caller) {
+    for (int i = 0; i < test::times(2000); ++i) {
+      gofer::ticker t(std::chrono::microseconds(1 + (caller + i) % 20));
+      std::optional<gofer::sched::time_point> tick;
+      while (t.ticks().try_receive(tick) != gofer::chan_status::ok) gofer::yield();
+      t.stop();
+      t.ticks().try_receive(tick);
+      gofer::yield();
+      EXPECT_EQ(t.ticks().try_receive(tick), gofer::chan_status::empty);
+    }
+  });
+}
+
 TEST(Timer, CallsOnceUnlessStopped) {
   gofer::latch fired(1);
   gofer::timer t(1ms, [&] { fired.count_down(); });
@@ -109,6 +123,23 @@ TEST(Context, TimesOut) {
   EXPECT_TRUE(c.deadline().has_value());
   EXPECT_EQ(gofer::select(gofer::on_done(c)), 0U);
   EXPECT_EQ(c.error(), std::errc::timed_out);
+}
+
+TEST(Context, WhoseTimeIsUpIsDoneAtOnce) {
+  const auto background = gofer::context::background();
+  for (const auto& c : {background.with_timeout(0s), background.with_timeout(-1s),
+                        background.with_deadline(std::chrono::system_clock::now() - 1h)}) {
+    EXPECT_EQ(c.error(), std::errc::timed_out);
+    EXPECT_TRUE(c.token().stop_requested());
+    EXPECT_EQ(c.with_cancel().error(), std::errc::timed_out);
+  }
+}
+
+TEST(Context, CancelledWithoutACauseIsCancelledAllTheSame) {
+  auto c = gofer::context::background().with_cancel();
+  c.cancel(std::error_code());
+  EXPECT_TRUE(c.done());
+  EXPECT_EQ(c.error(), std::errc::operation_canceled);
 }
 
 TEST(Context, CarriesValues) {

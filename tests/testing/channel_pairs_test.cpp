@@ -307,21 +307,7 @@ std::string play(const scene& s) {
 void expect_what_is_allowed(const scene& s) {
   const std::string name =
       s.in.name + ": " + s.actors[1].name + (s.late ? ", whose time is up, and " : " and ") + s.actors[2].name;
-  std::set<std::string> seen;
-  try {
-    gofer::testing::explore([&] { seen.insert(play(s)); }, {.schedules = test::schedules() / 50});
-  } catch (const gofer::testing::schedule_failure& e) {
-    ADD_FAILURE() << name << "\n" << e.what();
-    return;
-  }
-  const allowed expected(s);
-  for (const std::string& o : seen) {
-    if (!expected.outcomes().contains(o)) ADD_FAILURE() << name << ": " << o;
-  }
-  if (test::schedules() < 10'000) return;  // too few to see everything
-  for (const std::string& o : expected.outcomes()) {
-    if (!seen.contains(o)) ADD_FAILURE() << name << ": never " << o;
-  }
+  test::expect_outcomes(name, allowed(s).outcomes(), 50, [&] { return play(s); });
 }
 
 class ChannelPairsExplored : public testing::TestWithParam<situation> {};
