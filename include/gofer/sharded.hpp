@@ -158,7 +158,7 @@ class sharded {
     return taken;
   }
 
-  sched::per_thread<cell> cells_;
+  mutable sched::per_thread<cell> cells_;
   mutable std::mutex folding_;
 };
 
