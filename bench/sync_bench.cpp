@@ -1,8 +1,11 @@
+#include <functional>
 #include <mutex>
 #include <shared_mutex>
+#include <vector>
 
 #include <gofer/gofer.hpp>
 
+#include "primitives.hpp"
 #include "row.hpp"
 
 namespace {
@@ -33,6 +36,20 @@ void mutex_adding(benchmark::State& state) {
   report(state, 1'000'000);
 }
 ROW(mutex_adding, "mutex, 1,000 fibers adding");
+
+void as_fibers(const std::vector<std::function<void()>>& all) {
+  gofer::wait_group group;
+  for (const auto& f : all) group.go(f);
+  group.wait();
+}
+void semaphores(benchmark::State& state) { semaphores_there_and_back<gofer::counting_semaphore<>>(state, as_fibers); }
+ROW(semaphores, "semaphores, there and back");
+void condition(benchmark::State& state) {
+  condition_there_and_back<gofer::mutex, gofer::condition_variable>(state, as_fibers);
+}
+ROW(condition, "condition_variable, there and back");
+void meeting(benchmark::State& state) { four_meet<gofer::barrier<>>(state, as_fibers); }
+ROW(meeting, "barrier, 4 meet");
 
 void reading_on_two(benchmark::State& state) {
   gofer::shared_mutex m;

@@ -5,19 +5,30 @@
 
 #include <gofer/gofer.hpp>
 
+#include "primitives.hpp"
 #include "row.hpp"
 
 namespace {
 
-void uncontended(benchmark::State& state) {
-  gofer::mutex m;
-  for (auto _ : state) {
-    const std::scoped_lock hold(m);
-    benchmark::ClobberMemory();
-  }
-  report(state, 1);
+ROW(lock_uncontended<gofer::mutex>, "mutex, uncontended");
+ROW(lock_uncontended<gofer::recursive_mutex>, "recursive_mutex, uncontended");
+ROW(lock_uncontended<gofer::shared_mutex>, "shared_mutex, uncontended");
+ROW(semaphore_uncontended<gofer::counting_semaphore<>>, "semaphore, uncontended");
+
+void called_before(benchmark::State& state) {
+  gofer::once_flag flag;
+  beside_another_thread(state, [&] { gofer::call_once(flag, [] {}); });
 }
-ROW(uncontended, "mutex, uncontended");
+ROW(called_before, "call_once, called before");
+
+void semaphores(benchmark::State& state) { semaphores_there_and_back<gofer::counting_semaphore<>>(state, on_threads); }
+ROW(semaphores, "semaphores, there and back, threads");
+void condition(benchmark::State& state) {
+  condition_there_and_back<gofer::mutex, gofer::condition_variable>(state, on_threads);
+}
+ROW(condition, "condition_variable, there and back, threads");
+void meeting(benchmark::State& state) { four_meet<gofer::barrier<>>(state, on_threads); }
+ROW(meeting, "barrier, 4 meet, threads");
 
 void contended(benchmark::State& state, int inside) {
   gofer::mutex m;

@@ -1,6 +1,7 @@
 // The same work with the standard library, on two threads.
 
 #include <atomic>
+#include <barrier>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -9,24 +10,30 @@
 #include <shared_mutex>
 #include <thread>
 
+#include "../primitives.hpp"
 #include "../row.hpp"
 
 namespace {
 
-/// Beside another thread: in a process that has only one, glibc leaves the locked instructions out, and one with fibers
-/// has more.
-void uncontended(benchmark::State& state) {
-  std::binary_semaphore over(0);
-  const std::jthread another([&] { over.acquire(); });
-  std::mutex m;
-  for (auto _ : state) {
-    const std::scoped_lock hold(m);
-    benchmark::ClobberMemory();
-  }
-  over.release();
-  report(state, 1);
+ROW(lock_uncontended<std::mutex>, "std: mutex, uncontended");
+ROW(lock_uncontended<std::recursive_mutex>, "std: recursive_mutex, uncontended");
+ROW(lock_uncontended<std::shared_mutex>, "std: shared_mutex, uncontended");
+ROW(semaphore_uncontended<std::counting_semaphore<>>, "std: semaphore, uncontended");
+
+void called_before(benchmark::State& state) {
+  std::once_flag flag;
+  beside_another_thread(state, [&] { std::call_once(flag, [] {}); });
 }
-ROW(uncontended, "std: mutex, uncontended");
+ROW(called_before, "std: call_once, called before");
+
+void semaphores(benchmark::State& state) { semaphores_there_and_back<std::counting_semaphore<>>(state, on_threads); }
+ROW(semaphores, "std: semaphores, there and back");
+void condition(benchmark::State& state) {
+  condition_there_and_back<std::mutex, std::condition_variable>(state, on_threads);
+}
+ROW(condition, "std: condition_variable, there and back");
+void meeting(benchmark::State& state) { four_meet<std::barrier<>>(state, on_threads); }
+ROW(meeting, "std: barrier, 4 meet");
 
 void contended(benchmark::State& state, int inside) {
   std::mutex m;

@@ -22,7 +22,8 @@ class condition_variable_any {
   void notify_one() noexcept;
   void notify_all() noexcept;
 
-  /// Gives up `lock`, blocks until notified, takes `lock` back. Nobody can notify in between unseen.
+  /// Gives up `lock`, blocks until notified, takes `lock` back. Nobody can notify in between unseen. What giving it up
+  /// throws, for one that is not locked, leaves the call.
   template <class Lock>
   void wait(Lock& lock) {
     wait_once(lock, sched::for_ever);
@@ -78,7 +79,12 @@ class condition_variable_any {
       Lock& lock;
       ~relock() { lock.lock(); }
     };
-    lock.unlock();
+    try {
+      lock.unlock();
+    } catch (...) {  // it was not locked
+      leave(node);
+      throw;
+    }
     const relock at_end{lock};
     return waiters_.wait(node);
   }
@@ -93,6 +99,7 @@ class condition_variable_any {
   }
 
   void enter(sync::wait_node& node) noexcept;
+  void leave(sync::wait_node& node) noexcept;
 
   sync::wait_queue waiters_;
 };

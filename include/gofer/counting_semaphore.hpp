@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <limits>
+#include <stdexcept>
 #include <stop_token>
 #include <utility>
 
@@ -38,8 +39,8 @@ class counting_semaphore {
   /// The most there can be to acquire.
   static constexpr std::ptrdiff_t max() noexcept { return LeastMaxValue; }
 
-  /// With `desired` permits, from 0 to `max()`.
-  constexpr explicit counting_semaphore(std::ptrdiff_t desired = 0) noexcept : semaphore_(desired) {}
+  /// With `desired` permits. Throws std::logic_error unless these are from 0 to `max()`.
+  constexpr explicit counting_semaphore(std::ptrdiff_t desired = 0) : semaphore_(checked(desired)) {}
 
   /// Blocks until there is one, and takes it.
   void acquire() { semaphore_.acquire(sched::for_ever); }
@@ -60,6 +61,12 @@ class counting_semaphore {
   void release(std::ptrdiff_t n = 1) { semaphore_.release(n, max()); }
 
  private:
+  static constexpr std::ptrdiff_t checked(std::ptrdiff_t desired) {
+    if (desired < 0 || desired > max())
+      throw std::logic_error("counting_semaphore: made with permits below 0 or above max()");
+    return desired;
+  }
+
   sync::semaphore semaphore_;
 };
 

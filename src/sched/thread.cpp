@@ -110,7 +110,10 @@ GOFER_OPAQUE unsigned thread_index() noexcept {
 thread* first_thread() noexcept { return registry().newest.load(std::memory_order_acquire); }
 
 bool parker::wait(time_point deadline, unsigned pauses) noexcept {
-  for (; pauses != 0 && state_.load(std::memory_order_relaxed) != signaled; --pauses) arch::pause();
+  for (; pauses != 0 && state_.load(std::memory_order_relaxed) != signaled; --pauses) {
+    if (pauses % 16 == 0) arch::yield_thread();  // whoever is to wake us may need this very CPU
+    arch::pause();
+  }
   std::uint32_t expected = empty;
   if (state_.compare_exchange_strong(expected, sleeping, std::memory_order_acquire)) {
     while (state_.load(std::memory_order_acquire) == sleeping) {

@@ -9,6 +9,18 @@ void condition_variable_any::enter(sync::wait_node& node) noexcept {
   waiters_.unlock(0);
 }
 
+/// For one that has entered, but will not wait.
+void condition_variable_any::leave(sync::wait_node& node) noexcept {
+  if (node.who->claim(sched::waiter::timed_out)) {
+    waiters_.lock();
+    waiters_.remove(node);
+    waiters_.unlock(0);
+  } else {  // notified meanwhile: that is somebody else's
+    waiters_.wait(node);
+    notify_one();
+  }
+}
+
 void condition_variable_any::notify_one() noexcept {
   sched::point("condition_variable::notify_one", this);
   if (waiters_.load() == 0) return;

@@ -7,14 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "support/explored.hpp"
+
 namespace test {
 
 /// What a channel is to its users, after Go's specification: every operation happens at one moment, or waits in a
 /// queue and happens at the moment of another. Small enough to be tried in every order.
 class channel_model {
  public:
-  enum class gives_up { never, at_once, in_time, on_stop };
-
   /// One operation; a select may both send and receive.
   struct operation {
     bool sends = false;

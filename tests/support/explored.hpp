@@ -31,6 +31,9 @@ void explored(F body) {
   EXPECT_TRUE(report.exhaustive || report.schedules == schedules());
 }
 
+/// When a form of waiting gives up.
+enum class gives_up { never, at_once, in_time, on_stop };
+
 /// Explores `play`, which returns an outcome, and expects all that is allowed and nothing else. `share`: of the usual
 /// number of schedules, as many times again (with other seeds) as it takes to see everything, within reason.
 inline void expect_outcomes(const std::string& name, const std::set<std::string>& allowed, std::size_t share,

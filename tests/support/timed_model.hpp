@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <optional>
@@ -8,6 +9,10 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <gofer/gofer.hpp>
+
+#include "support/explored.hpp"
 
 namespace test {
 
@@ -71,5 +76,50 @@ class timed_model {
   std::vector<std::vector<timed_step<State>>> actors_;
   std::set<std::string> outcomes_;
 };
+
+/// One operation, in the model and really.
+template <class State, class Real>
+struct timed_form {
+  std::string name;
+  std::vector<std::function<void(State&, std::size_t actor, int now)>> modelled;  // each at one moment
+  std::function<void(Real&, std::size_t actor)> real;
+};
+
+/// Explores two actors who do one thing each, at every two of the times from 0 to `last`, and expects what the model
+/// allows, all of it and nothing else. A Real has `std::string outcome()`.
+template <class State, class Real>
+void expect_what_the_model_allows(const std::vector<timed_form<State, Real>>& forms, int last) {
+  using form = timed_form<State, Real>;
+  const auto expect_for = [](const form* const(&does)[2], const int(&at)[2]) {
+    std::vector<std::vector<timed_step<State>>> actors(2);
+    for (std::size_t i = 0; i < 2; ++i) {
+      for (const auto& step : does[i]->modelled) {
+        actors[i].push_back({at[i], [&step, i](State& s, int now) { step(s, i, now); }});
+      }
+    }
+    const std::set<std::string> allowed = timed_model<State>(actors).outcomes(State());
+    const std::string name =
+        does[0]->name + " at " + std::to_string(at[0]) + ", " + does[1]->name + " at " + std::to_string(at[1]);
+    expect_outcomes(name, allowed, 10, [&] {
+      Real it;
+      gofer::wait_group both;
+      for (std::size_t i = 0; i < 2; ++i) {
+        both.go([&, i] {
+          if (at[i] != 0) gofer::sleep_for(at[i] * std::chrono::milliseconds(1));
+          does[i]->real(it, i);
+        });
+      }
+      both.wait();
+      return it.outcome();
+    });
+  };
+  for (std::size_t i = 0; i < forms.size(); ++i) {
+    for (std::size_t k = i; k < forms.size(); ++k) {
+      for (int first = 0; first <= last; ++first) {
+        for (int second = 0; second <= last; ++second) expect_for({&forms[i], &forms[k]}, {first, second});
+      }
+    }
+  }
+}
 
 }  // namespace test

@@ -118,6 +118,18 @@ TEST_P(ConditionVariable, AnyWorksWithASharedLock) {
   });
 }
 
+TEST(ConditionVariableErrors, WaitingWithoutTheLockThrowsAndLeavesNothingBehind) {
+  gofer::mutex m;
+  gofer::condition_variable ready;
+  std::unique_lock lock(m, std::defer_lock);
+  EXPECT_THROW(ready.wait(lock), std::system_error);
+  EXPECT_THROW(ready.wait_for(lock, 1ms), std::system_error);
+  EXPECT_FALSE(lock.owns_lock());
+  EXPECT_TRUE(m.try_lock());
+  m.unlock();
+  ready.notify_all();
+}
+
 TEST_P(ConditionVariable, StressABoundedQueueLosesNothing) {
   gofer::mutex m;
   gofer::condition_variable filled;

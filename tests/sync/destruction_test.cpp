@@ -2,11 +2,16 @@
 // not.
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdlib>
 #include <functional>
+#include <mutex>
 #include <optional>
+#include <semaphore>
+#include <shared_mutex>
+#include <string>
 #include <thread>
 
 #include <gofer/gofer.hpp>
@@ -86,6 +91,36 @@ TEST(DestructionDeathTest, OfASemaphore) {
 
 TEST(DestructionDeathTest, OfALatch) {
   expect_report<gofer::latch>("latch", "latch::wait", [](gofer::latch& l) { l.wait(); });
+}
+
+struct meeting_of_two : gofer::barrier<> {
+  meeting_of_two() : barrier(2) {}
+};
+
+TEST(DestructionDeathTest, OfABarrier) {
+  expect_report<meeting_of_two>("barrier", "barrier::wait", [](meeting_of_two& b) { b.arrive_and_wait(); });
+}
+
+TEST(DestructionDeathTest, OfARecursiveMutex) {
+  expect_report<gofer::recursive_mutex>("mutex", "mutex::lock", [](gofer::recursive_mutex& m) {
+    static std::binary_semaphore held(0);
+    std::thread([&] {
+      m.lock();
+      held.release();
+      for (;;) pause();
+    }).detach();
+    held.acquire();
+    m.lock();
+  });
+}
+
+TEST(DestructionDeathTest, OfAConditionVariableAny) {
+  expect_report<gofer::condition_variable_any>("condition_variable", "condition_variable::wait",
+                                               [](gofer::condition_variable_any& c) {
+                                                 gofer::shared_mutex m;
+                                                 std::shared_lock lock(m);
+                                                 c.wait(lock);
+                                               });
 }
 
 TEST(DestructionDeathTest, OfAOnceFlag) {

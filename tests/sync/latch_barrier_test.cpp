@@ -90,6 +90,54 @@ TEST_P(Latch, BarrierWaitsForAWhile) {
   });
 }
 
+TEST(BarrierErrors, MoreThanAreExpectedThrowAndChangeNothing) {
+  EXPECT_THROW(gofer::barrier<>(-1), std::logic_error);
+  EXPECT_THROW(gofer::barrier<>(gofer::barrier<>::max() + 1), std::logic_error);
+  gofer::barrier two(2);
+  EXPECT_THROW((void)two.arrive(3), std::logic_error);
+  EXPECT_THROW((void)two.arrive(0), std::logic_error);
+  EXPECT_THROW((void)two.arrive(-1), std::logic_error);
+  const auto arrived = two.arrive(2);
+  EXPECT_TRUE(two.wait_for(arrived, 0ms));
+  two.arrive_and_drop();
+  two.arrive_and_drop();
+  EXPECT_THROW((void)two.arrive(), std::logic_error);  // nobody takes part any more
+  EXPECT_THROW(two.arrive_and_drop(), std::logic_error);
+  EXPECT_THROW(two.arrive_and_wait(), std::logic_error);
+}
+
+TEST(BarrierErrors, WhatACompletionThrowsLeavesTheLastToArriveAndEndsThePhase) {
+  int phases = 0;
+  gofer::barrier two(2, [&] {
+    if (++phases == 1) throw std::runtime_error("x");
+  });
+  const auto first = two.arrive();
+  EXPECT_THROW(two.arrive_and_wait(), std::runtime_error);
+  EXPECT_TRUE(two.wait_for(first, 0ms));
+  const auto second = two.arrive(2);
+  EXPECT_TRUE(two.wait_for(second, 0ms));
+  EXPECT_EQ(phases, 2);
+}
+
+TEST_P(Latch, StressBarriersWithParticipantsThatGiveUpAndDrop) {
+  constexpr int participants = 6;
+  const int rounds = test::times(300);
+  std::atomic<int> completions{0};
+  gofer::barrier all(participants, [&] { ++completions; });
+  test::run_in(GetParam(), participants, [&](int i) {
+    for (int k = 0; k < rounds; ++k) {
+      if (i == k % participants && k >= rounds - i) return all.arrive_and_drop();
+      const auto token = all.arrive();
+      while (!all.wait_for(token, std::chrono::microseconds(i * 10))) {
+      }
+      EXPECT_GE(completions, k + 1);
+      EXPECT_LE(completions, k + 2);
+    }
+    all.arrive_and_drop();
+  });
+  EXPECT_EQ(completions, rounds + 1);
+}
+
 TEST_P(Latch, BarrierGoesOnWithoutThoseThatDropped) {
   gofer::barrier all(4);
   test::run_in(GetParam(), 4, [&](int i) {

@@ -56,6 +56,14 @@ TEST_P(Semaphore, ReleaseOfSeveralWakesSeveral) {
   EXPECT_FALSE(permits.try_acquire());
 }
 
+TEST(SemaphoreErrors, PermitsThereCannotBeThrow) {
+  EXPECT_THROW(gofer::counting_semaphore<>(-1), std::logic_error);
+  EXPECT_THROW(gofer::binary_semaphore(2), std::logic_error);
+  static constinit gofer::binary_semaphore before_main(1);
+  EXPECT_TRUE(before_main.try_acquire());
+  before_main.release();
+}
+
 TEST(SemaphoreErrors, ReleaseBeyondTheMaximumThrows) {
   gofer::binary_semaphore one(1);
   EXPECT_THROW(one.release(), std::logic_error);

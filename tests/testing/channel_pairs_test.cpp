@@ -26,7 +26,7 @@ using namespace std::chrono_literals;
 
 using gofer::chan_status;
 using test::channel_model;
-using gives_up = channel_model::gives_up;
+using test::gives_up;
 
 // A value that shows when it has been moved away.
 struct item {

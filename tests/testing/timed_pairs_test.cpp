@@ -28,50 +28,6 @@ std::string times(const std::vector<int>& all) {
   return text;
 }
 
-// One operation, in the model and really.
-template <class State, class Real>
-struct timed_form {
-  std::string name;
-  std::vector<std::function<void(State&, std::size_t actor, int now)>> modelled;  // each at one moment
-  std::function<void(Real&, std::size_t actor)> real;
-};
-
-// Explores two actors who do one thing each, at every two of the times from 0 to `last`.
-template <class State, class Real>
-void expect_what_the_model_allows(const std::vector<timed_form<State, Real>>& forms, int last) {
-  using form = timed_form<State, Real>;
-  const auto expect_for = [](const form* const(&does)[2], const int(&at)[2]) {
-    std::vector<std::vector<test::timed_step<State>>> actors(2);
-    for (std::size_t i = 0; i < 2; ++i) {
-      for (const auto& step : does[i]->modelled) {
-        actors[i].push_back({at[i], [&step, i](State& s, int now) { step(s, i, now); }});
-      }
-    }
-    const std::set<std::string> allowed = test::timed_model<State>(actors).outcomes(State());
-    const std::string name =
-        does[0]->name + " at " + std::to_string(at[0]) + ", " + does[1]->name + " at " + std::to_string(at[1]);
-    test::expect_outcomes(name, allowed, 10, [&] {
-      Real it;
-      gofer::wait_group both;
-      for (std::size_t i = 0; i < 2; ++i) {
-        both.go([&, i] {
-          if (at[i] != 0) gofer::sleep_for(at[i] * 1ms);
-          does[i]->real(it, i);
-        });
-      }
-      both.wait();
-      return it.outcome();
-    });
-  };
-  for (std::size_t i = 0; i < forms.size(); ++i) {
-    for (std::size_t k = i; k < forms.size(); ++k) {
-      for (int first = 0; first <= last; ++first) {
-        for (int second = 0; second <= last; ++second) expect_for({&forms[i], &forms[k]}, {first, second});
-      }
-    }
-  }
-}
-
 int since(gofer::sched::time_point begin) { return static_cast<int>((gofer::sched::now() - begin) / 1ms); }
 
 // A timer that is due at 1.
@@ -101,7 +57,7 @@ struct real_timer {
 };
 
 TEST(TimerPairsExplored, DoWhatTheModelAllowsAndNothingElse) {
-  using form = timed_form<modelled_timer, real_timer>;
+  using form = test::timed_form<modelled_timer, real_timer>;
   const auto was_pending = [](bool pending) { return std::string(pending ? "in time" : "too late"); };
   std::vector<form> forms = {{"nothing", {}, [](real_timer&, std::size_t) {}},
                              {"stop",
@@ -119,7 +75,7 @@ TEST(TimerPairsExplored, DoWhatTheModelAllowsAndNothingElse) {
          }},
          [=](real_timer& t, std::size_t actor) { t.results[actor] = was_pending(t.it.reset(later * 1ms)); }});
   }
-  expect_what_the_model_allows(forms, 2);
+  test::expect_what_the_model_allows(forms, 2);
 }
 
 TEST(TimerPairsExplored, ADestroyedTimerHasFiredOrNeverDoes) {
@@ -176,7 +132,7 @@ struct real_ticker {
 };
 
 TEST(TickerPairsExplored, DoWhatTheModelAllowsAndNothingElse) {
-  using form = timed_form<modelled_ticker, real_ticker>;
+  using form = test::timed_form<modelled_ticker, real_ticker>;
   const auto take = [](modelled_ticker& m, std::size_t actor, int) { m.results[actor] += m.take(); };
   const auto and_take = [](const std::function<void(real_ticker&)>& first) {
     return [=](real_ticker& t, std::size_t actor) {
@@ -189,7 +145,7 @@ TEST(TickerPairsExplored, DoWhatTheModelAllowsAndNothingElse) {
                 {[=](modelled_ticker& m, std::size_t, int now) { m.start(now, period); }, take, take},
                 and_take([=](real_ticker& t) { t.it.reset(period * 1ms); })};
   };
-  expect_what_the_model_allows<modelled_ticker, real_ticker>(
+  test::expect_what_the_model_allows<modelled_ticker, real_ticker>(
       {{"take", {take, take}, and_take([](real_ticker&) {})},
        {"stop", {[](modelled_ticker& m, std::size_t, int) { m.at.reset(); }, take, take}, and_take([](real_ticker& t) {
           t.it.stop();
@@ -248,7 +204,7 @@ TEST(ContextPairsExplored, DoWhatTheModelAllowsAndNothingElse) {
   const auto cause = [](std::size_t actor) { return "cancelled by " + std::to_string(actor); };
   const auto see_child = [](modelled_contexts& m, std::size_t actor, int) { m.results[actor] += m.child; };
   const auto sees_child = [](real_contexts& c, std::size_t actor) { c.results[actor] += text_of(c.child.error()); };
-  expect_what_the_model_allows<modelled_contexts, real_contexts>(
+  test::expect_what_the_model_allows<modelled_contexts, real_contexts>(
       {{"nothing", {}, [](real_contexts&, std::size_t) {}},
        {"child's error", {see_child}, sees_child},
        {"child's cancel",

@@ -191,6 +191,48 @@ func BenchmarkMutexUncontended(b *testing.B) {
 	}
 }
 
+func BenchmarkSharedMutexUncontended(b *testing.B) {
+	var m sync.RWMutex
+	for i := 0; i < b.N; i++ {
+		m.Lock()
+		m.Unlock()
+	}
+}
+
+func BenchmarkOnceDoneBefore(b *testing.B) {
+	var once sync.Once
+	for i := 0; i < b.N; i++ {
+		once.Do(func() {})
+	}
+}
+
+func BenchmarkCondThereAndBack(b *testing.B) {
+	var m sync.Mutex
+	changed := sync.NewCond(&m)
+	first := true
+	takeTurns := func(mine bool) {
+		for i := 0; i < b.N; i++ {
+			m.Lock()
+			for first != mine {
+				changed.Wait()
+			}
+			first = !mine
+			changed.Signal()
+			m.Unlock()
+		}
+	}
+	var group sync.WaitGroup
+	for _, mine := range []bool{true, false} {
+		mine := mine
+		group.Add(1)
+		go func() {
+			takeTurns(mine)
+			group.Done()
+		}()
+	}
+	group.Wait()
+}
+
 var computed uint64
 
 // About a nanosecond a step, each of which needs the one before.

@@ -47,6 +47,7 @@ class wait_queue {
   wait_node* front() const noexcept { return list_.front(); }
   void push_back(wait_node& n) noexcept { list_.push_back(n); }
   wait_node* pop_front() noexcept { return list_.pop_front(); }
+  void remove(wait_node& n) noexcept { list_.remove(n); }
 
   /// Removes the first waiter that can still be claimed, and claims it. Null if there is none.
   wait_node* claim_first() noexcept { return list_.claim_first(); }
