@@ -77,6 +77,54 @@ TEST(AtomicValueOne, OldVersionsAreFreed) {
   EXPECT_LT(counted::alive - before, 1000);
 }
 
+TEST(AtomicValueStress, AMillionUpdatesWithReadersWhoStallKeepFewVersions) {
+#if defined(__SANITIZE_THREAD__)
+  constexpr int each = 25'000;  // there it takes minutes
+#else
+  constexpr int each = 500'000;
+#endif
+  constexpr int writers = 2;
+  constexpr int readers = 2;
+  constexpr std::size_t held_at_once = 20;
+  const int before = counted::alive;
+  std::atomic<int> most{0};
+  std::atomic<int> writing{writers};
+  {
+    gofer::atomic_value<counted> v(counted(0));
+    test::run_in(test::callers::mixed, writers + readers, [&](int i) {
+      if (i < writers) {
+        for (int k = 0; k < each; ++k) {
+          v.update([](counted& c) {
+            ++c.a;
+            ++c.b;
+          });
+          if (k % 1000 == 0) gofer::yield();
+        }
+        --writing;
+        return;
+      }
+      std::vector<gofer::snapshot<counted>> held;  // each for as long as 20 others are taken
+      int last = 0;
+      for (int k = 0; writing != 0; ++k) {
+        held.push_back(v.load());
+        EXPECT_EQ(held.back()->a, held.back()->b);
+        EXPECT_GE(held.back()->a, last);
+        last = held.back()->a;
+        if (held.size() > held_at_once) {
+          EXPECT_EQ(held.front()->text.size(), 40U);
+          held.erase(held.begin());
+        }
+        if (k % 100 == 0) gofer::yield();
+        for (int seen = most; counted::alive > seen && !most.compare_exchange_weak(seen, counted::alive);) {
+        }
+      }
+    });
+    EXPECT_EQ(v.load()->a, writers * each);
+  }
+  EXPECT_LT(most - before, 1000);
+  EXPECT_LT(counted::alive - before, 1000);
+}
+
 TEST_P(AtomicValue, StressReadersSeeWholeVersionsAndUpdatesAreNotLost) {
   gofer::atomic_value<counted> v(counted(0));
   const int each = test::times(5000);

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <latch>
@@ -63,6 +64,23 @@ TEST(RuntimeStress, AThreadThatWakesAnIdleRuntimeIsServed) {
     for (int k = 0; k < test::times(3000); ++k) {
       EXPECT_EQ(gofer::run([k] { return k; }), k);
       if (k % 7 == i) std::this_thread::sleep_for(std::chrono::microseconds(20 * i));
+    }
+  });
+}
+
+TEST(Runtime, AForkedChildMayExec) {
+  gofer::run([] {
+    for (int i = 0; i < 10; ++i) {
+      gofer::go([] { gofer::sleep_for(std::chrono::milliseconds(1)); });  // others go on meanwhile
+      const pid_t child = fork();
+      if (child == 0) {
+        execl("/bin/sh", "sh", "-c", "exit 7", nullptr);
+        _exit(1);
+      }
+      int status = 0;
+      ASSERT_EQ(gofer::blocking([&] { return waitpid(child, &status, 0); }), child);
+      EXPECT_TRUE(WIFEXITED(status));
+      EXPECT_EQ(WEXITSTATUS(status), 7);
     }
   });
 }

@@ -85,41 +85,62 @@ struct timed_form {
   std::function<void(Real&, std::size_t actor)> real;
 };
 
+/// What two actors do, each at its time.
+struct timed_pair {
+  std::size_t does[2];  // by their numbers
+  int at[2];
+};
+
+/// Explores every two of the things that are named, at every two of the times from 0 to `last`.
+inline void expect_of_all_pairs(const std::vector<std::string>& names, int last,
+                                const std::function<std::set<std::string>(const timed_pair&)>& allowed,
+                                const std::function<std::string(const timed_pair&)>& play) {
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    for (std::size_t k = i; k < names.size(); ++k) {
+      for (int first = 0; first <= last; ++first) {
+        for (int second = 0; second <= last; ++second) {
+          const timed_pair pair{{i, k}, {first, second}};
+          const std::string name =
+              names[i] + " at " + std::to_string(first) + ", " + names[k] + " at " + std::to_string(second);
+          expect_outcomes(name, allowed(pair), 10, [&] { return play(pair); });
+        }
+      }
+    }
+  }
+}
+
+/// Lets two actors act at their times.
+inline void act_in_time(const timed_pair& pair, const std::function<void(std::size_t actor)>& act) {
+  gofer::wait_group both;
+  for (std::size_t i = 0; i < 2; ++i) {
+    both.go([&, i] {
+      if (pair.at[i] != 0) gofer::sleep_for(pair.at[i] * std::chrono::milliseconds(1));
+      act(i);
+    });
+  }
+  both.wait();
+}
+
 /// Explores two actors who do one thing each, at every two of the times from 0 to `last`, and expects what the model
 /// allows, all of it and nothing else. A Real has `std::string outcome()`.
 template <class State, class Real>
 void expect_what_the_model_allows(const std::vector<timed_form<State, Real>>& forms, int last) {
-  using form = timed_form<State, Real>;
-  const auto expect_for = [](const form* const(&does)[2], const int(&at)[2]) {
+  std::vector<std::string> names;
+  for (const auto& form : forms) names.push_back(form.name);
+  const auto allowed = [&forms](const timed_pair& pair) {
     std::vector<std::vector<timed_step<State>>> actors(2);
     for (std::size_t i = 0; i < 2; ++i) {
-      for (const auto& step : does[i]->modelled) {
-        actors[i].push_back({at[i], [&step, i](State& s, int now) { step(s, i, now); }});
+      for (const auto& step : forms[pair.does[i]].modelled) {
+        actors[i].push_back({pair.at[i], [&step, i](State& s, int now) { step(s, i, now); }});
       }
     }
-    const std::set<std::string> allowed = timed_model<State>(actors).outcomes(State());
-    const std::string name =
-        does[0]->name + " at " + std::to_string(at[0]) + ", " + does[1]->name + " at " + std::to_string(at[1]);
-    expect_outcomes(name, allowed, 10, [&] {
-      Real it;
-      gofer::wait_group both;
-      for (std::size_t i = 0; i < 2; ++i) {
-        both.go([&, i] {
-          if (at[i] != 0) gofer::sleep_for(at[i] * std::chrono::milliseconds(1));
-          does[i]->real(it, i);
-        });
-      }
-      both.wait();
-      return it.outcome();
-    });
+    return timed_model<State>(actors).outcomes(State());
   };
-  for (std::size_t i = 0; i < forms.size(); ++i) {
-    for (std::size_t k = i; k < forms.size(); ++k) {
-      for (int first = 0; first <= last; ++first) {
-        for (int second = 0; second <= last; ++second) expect_for({&forms[i], &forms[k]}, {first, second});
-      }
-    }
-  }
+  expect_of_all_pairs(names, last, allowed, [&forms](const timed_pair& pair) {
+    Real it;
+    act_in_time(pair, [&](std::size_t actor) { forms[pair.does[actor]].real(it, actor); });
+    return it.outcome();
+  });
 }
 
 }  // namespace test

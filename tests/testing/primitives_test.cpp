@@ -384,6 +384,36 @@ TEST(SelectExplored, SeesAStopAtAnyTime) {
   });
 }
 
+TEST(SelectExplored, TwoOnTheSameTwoChannelsMeetInOneOfThem) {
+  std::set<std::size_t> met_in;
+  for (const std::size_t capacity : {0U, 1U}) {
+    explored([&] {
+      const gofer::chan<int> a(capacity);
+      const gofer::chan<int> b(capacity);
+      std::optional<int> got[2];
+      std::size_t chosen[2] = {};
+      gofer::wait_group both;
+      both.go([&] {
+        chosen[0] =
+            gofer::select(gofer::on_send(a, 1), gofer::on_receive(b, [&](std::optional<int> v) { got[0] = v; }));
+      });
+      both.go([&] {
+        chosen[1] =
+            gofer::select(gofer::on_receive(a, [&](std::optional<int> v) { got[1] = v; }), gofer::on_send(b, 2));
+      });
+      both.wait();
+      if (capacity == 0) {
+        EXPECT_EQ(chosen[0], chosen[1]);
+        met_in.insert(chosen[0]);
+      }
+      // What was sent was received, or lies where it was sent.
+      EXPECT_EQ(a.size() + (got[1] ? 1U : 0U), chosen[0] == 0 ? 1U : 0U);
+      EXPECT_EQ(b.size() + (got[0] ? 1U : 0U), chosen[1] == 1 ? 1U : 0U);
+    });
+  }
+  EXPECT_EQ(met_in.size(), 2U);
+}
+
 TEST(AtomicValueExplored, NoUpdateIsLost) {
   explored([] {
     gofer::atomic_value<int> value(0);
