@@ -94,7 +94,8 @@ unsigned timer_heap::expire(std::int64_t now, unsigned most) noexcept {
   return count;
 }
 
-std::vector<timer_entry*> timer_heap::due(std::int64_t now) const {
+std::vector<timer_entry*> timer_heap::due(std::int64_t now) {
+  const std::scoped_lock hold(lock_);
   std::vector<timer_entry*> all;
   const auto add_if_due = [&](timer_entry* entry) {
     if (entry != nullptr && entry->when_ <= now) all.push_back(entry);

@@ -59,7 +59,7 @@ class alignas(arch::cache_line) timer_heap {
 
   // For explorations, which try every order of what is due at one moment; without other threads.
   /// All that is due at `now`, the earliest first, else in no order.
-  std::vector<timer_entry*> due(std::int64_t now) const;
+  std::vector<timer_entry*> due(std::int64_t now);
   /// Lets `entry`, which is in this heap, expire before all others.
   void bring_forward(timer_entry& entry) noexcept;
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <optional>
@@ -40,8 +41,8 @@ struct fussy {
     if (--moves_until_throw == 0) throw std::runtime_error("fussy");
   }
   int value;
-  inline static int moves_until_throw = 0;
-  inline static int alive = 0;
+  inline static std::atomic<int> moves_until_throw{0};
+  inline static std::atomic<int> alive{0};
 };
 
 // Two senders and a receiver who give up in time; another sender and another receiver come at just that time; one of
@@ -49,11 +50,12 @@ struct fussy {
 void play_with_fussy_values(std::size_t capacity, int throws_in) {
   fussy::alive = 0;
   std::multiset<int> seen;
-  int threw = 0;
+  std::atomic<int> threw{0};
   {
     fussy::moves_until_throw = 0;
     gofer::chan<fussy> ch(capacity);
     std::optional<fussy> mine[3];
+    std::optional<int> got[2];
     for (int i = 0; i < 3; ++i) mine[i].emplace(i);
     fussy::moves_until_throw = throws_in;
     gofer::wait_group all;
@@ -73,10 +75,10 @@ void play_with_fussy_values(std::size_t capacity, int throws_in) {
       });
     }
     for (int i = 0; i < 2; ++i) {
-      or_throws([&ch, &seen, i] {
+      or_throws([&ch, &received = got[i], i] {
         if (i == 1) gofer::sleep_for(1ms);
         std::optional<fussy> out;
-        if (ch.receive_for(out, 1ms) == chan_status::ok) seen.insert(out->value);
+        if (ch.receive_for(out, 1ms) == chan_status::ok) received = out->value;
       });
     }
     all.wait();
@@ -86,6 +88,9 @@ void play_with_fussy_values(std::size_t capacity, int throws_in) {
     while (ch.try_receive(out) == chan_status::ok) seen.insert(out->value);
     for (const auto& v : mine) {
       if (v->value != -1) seen.insert(v->value);
+    }
+    for (const auto& v : got) {
+      if (v) seen.insert(*v);
     }
     for (std::size_t i = 0; i < capacity; ++i) EXPECT_TRUE(ch.try_send(fussy(9)));
     EXPECT_FALSE(ch.try_send(fussy(9)));

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -173,7 +174,7 @@ template <class Lock>
 void explore_locks(const std::vector<way>& ways) {
   explore_ways(ways, [](const pair_of_ways& pair) {
     Lock m;
-    int inside = 0;
+    std::atomic<int> inside{0};
     m.lock();
     const auto hold = [&](const way& one) {
       EXPECT_TRUE(one.shares || inside == 0);
