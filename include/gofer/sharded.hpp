@@ -8,6 +8,7 @@
 
 #include <gofer/detail/arch/asymmetric_fence.hpp>
 #include <gofer/detail/arch/cpu.hpp>
+#include <gofer/detail/sched/atomic.hpp>
 #include <gofer/detail/sched/per_thread.hpp>
 #include <gofer/detail/sched/point.hpp>
 
@@ -22,9 +23,10 @@ class sharded_counter {
  public:
   sharded_counter() = default;
 
-  /// A plain load and store of the thread's own cell.
+  /// A plain load and store of the thread's own cell. So cheap that explorations can switch here only where they
+  /// explore the insides of the primitives: to be seen by nobody costs a third of it.
   void add(std::int64_t n = 1) {
-    sched::point("sharded_counter::add", this);
+    if constexpr (sched::explores_atomics) sched::point("sharded_counter::add", this);
     std::atomic<std::uint64_t>& mine = cells_.own().value;
     mine.store(mine.load(std::memory_order_relaxed) + static_cast<std::uint64_t>(n), std::memory_order_release);
   }
@@ -158,7 +160,7 @@ class sharded {
     return taken;
   }
 
-  mutable sched::per_thread<cell> cells_;
+  sched::per_thread<cell> cells_;
   mutable std::mutex folding_;
 };
 

@@ -18,7 +18,7 @@ using gofer::sync::reader_count;
 TEST(ReaderCount, CountsOnlyWhileOpenAndOnlyForThreadsWithACell) {
   reader_count readers;
   readers.open();
-  EXPECT_FALSE(readers.add(1, 1'000));  // no cell
+  EXPECT_FALSE(readers.add(1, thread_index()));  // no cell
   readers.make_cell();
   EXPECT_TRUE(readers.add(1, thread_index()));
   EXPECT_TRUE(readers.add(1, thread_index()));

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include <gofer/detail/sched/point.hpp>
 #include <gofer/gofer.hpp>
 
 #include "support/timed_model.hpp"
