@@ -2,10 +2,10 @@
 
 // The same work with any library's primitives: ours and those of the standard library are measured by one text.
 
-#include <array>
 #include <functional>
 #include <mutex>
 #include <semaphore>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -103,4 +103,16 @@ void four_meet(benchmark::State& state, all_at_once run) {
     run({meet, meet, meet, meet});
   }
   report(state, times);
+}
+
+/// The three as rows: `before`, the name, `after`.
+template <class Semaphore, class Mutex, class ConditionVariable, class Barrier>
+bool rows_of_waiting(const std::string& before, const std::string& after, all_at_once run) {
+  const auto row = [&](const std::string& name, void (*work)(benchmark::State&, all_at_once)) {
+    benchmark::RegisterBenchmark((before + name + after).c_str(), work, run)->UseRealTime();
+  };
+  row("semaphores, there and back", semaphores_there_and_back<Semaphore>);
+  row("condition_variable, there and back", condition_there_and_back<Mutex, ConditionVariable>);
+  row("barrier, 4 meet", four_meet<Barrier>);
+  return true;
 }

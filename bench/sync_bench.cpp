@@ -42,14 +42,9 @@ void as_fibers(const std::vector<std::function<void()>>& all) {
   for (const auto& f : all) group.go(f);
   group.wait();
 }
-void semaphores(benchmark::State& state) { semaphores_there_and_back<gofer::counting_semaphore<>>(state, as_fibers); }
-ROW(semaphores, "semaphores, there and back");
-void condition(benchmark::State& state) {
-  condition_there_and_back<gofer::mutex, gofer::condition_variable>(state, as_fibers);
-}
-ROW(condition, "condition_variable, there and back");
-void meeting(benchmark::State& state) { four_meet<gofer::barrier<>>(state, as_fibers); }
-ROW(meeting, "barrier, 4 meet");
+const bool waiting =
+    rows_of_waiting<gofer::counting_semaphore<>, gofer::mutex, gofer::condition_variable, gofer::barrier<>>("", "",
+                                                                                                            as_fibers);
 
 void reading_on_two(benchmark::State& state) {
   gofer::shared_mutex m;

@@ -21,14 +21,9 @@ void called_before(benchmark::State& state) {
 }
 ROW(called_before, "call_once, called before");
 
-void semaphores(benchmark::State& state) { semaphores_there_and_back<gofer::counting_semaphore<>>(state, on_threads); }
-ROW(semaphores, "semaphores, there and back, threads");
-void condition(benchmark::State& state) {
-  condition_there_and_back<gofer::mutex, gofer::condition_variable>(state, on_threads);
-}
-ROW(condition, "condition_variable, there and back, threads");
-void meeting(benchmark::State& state) { four_meet<gofer::barrier<>>(state, on_threads); }
-ROW(meeting, "barrier, 4 meet, threads");
+const bool waiting =
+    rows_of_waiting<gofer::counting_semaphore<>, gofer::mutex, gofer::condition_variable, gofer::barrier<>>(
+        "", ", threads", on_threads);
 
 void contended(benchmark::State& state, int inside) {
   gofer::mutex m;

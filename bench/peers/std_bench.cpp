@@ -26,14 +26,8 @@ void called_before(benchmark::State& state) {
 }
 ROW(called_before, "std: call_once, called before");
 
-void semaphores(benchmark::State& state) { semaphores_there_and_back<std::counting_semaphore<>>(state, on_threads); }
-ROW(semaphores, "std: semaphores, there and back");
-void condition(benchmark::State& state) {
-  condition_there_and_back<std::mutex, std::condition_variable>(state, on_threads);
-}
-ROW(condition, "std: condition_variable, there and back");
-void meeting(benchmark::State& state) { four_meet<std::barrier<>>(state, on_threads); }
-ROW(meeting, "std: barrier, 4 meet");
+const bool waiting = rows_of_waiting<std::counting_semaphore<>, std::mutex, std::condition_variable, std::barrier<>>(
+    "std: ", "", on_threads);
 
 void contended(benchmark::State& state, int inside) {
   std::mutex m;

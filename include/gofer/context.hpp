@@ -55,8 +55,8 @@ class context {
   }
 
   /// Cancels this context and all made from it, and runs their stop callbacks before it returns. The first cause
-  /// counts: where there is one, this returns at once. Does nothing to the background. A `cause` that is no error
-  /// stands for operation_canceled.
+  /// counts: a later call finds this context done when it returns, but callbacks may still be running. Does nothing to
+  /// the background. A `cause` that is no error stands for operation_canceled.
   void cancel(std::error_code cause = std::make_error_code(std::errc::operation_canceled));
 
   /// True once it is cancelled or its deadline has passed.

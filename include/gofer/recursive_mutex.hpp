@@ -17,29 +17,25 @@ class recursive_mutex {
 
   /// Blocks until the mutex is the caller's, which it may be already.
   void lock() {
-    const std::uint64_t me = caller();
-    if (enter_again(me)) return;
-    mutex_.lock();
-    enter(me);
+    enter([this] {
+      mutex_.lock();
+      return true;
+    });
   }
   /// Blocks until the mutex is the caller's (true) or a stop is requested (false).
   bool lock(std::stop_token stop) {
-    const std::uint64_t me = caller();
-    return enter_again(me) || entered(me, mutex_.lock(std::move(stop)));
+    return enter([&] { return mutex_.lock(std::move(stop)); });
   }
   bool try_lock() {
-    const std::uint64_t me = caller();
-    return enter_again(me) || entered(me, mutex_.try_lock());
+    return enter([this] { return mutex_.try_lock(); });
   }
   template <class Rep, class Period>
   bool try_lock_for(std::chrono::duration<Rep, Period> d) {
-    const std::uint64_t me = caller();
-    return enter_again(me) || entered(me, mutex_.try_lock_for(d));
+    return enter([&] { return mutex_.try_lock_for(d); });
   }
   template <class Clock, class Duration>
   bool try_lock_until(std::chrono::time_point<Clock, Duration> at) {
-    const std::uint64_t me = caller();
-    return enter_again(me) || entered(me, mutex_.try_lock_until(at));
+    return enter([&] { return mutex_.try_lock_until(at); });
   }
   /// Gives it up, if it was locked once. Aborts if the caller has not locked it.
   void unlock() {
@@ -58,18 +54,18 @@ class recursive_mutex {
   static std::uint64_t caller() noexcept;
   [[noreturn]] static void not_locked() noexcept;
 
-  bool enter_again(std::uint64_t me) noexcept {
-    if (owner_.load(std::memory_order_relaxed) != me) return false;
-    ++depth_;
-    return true;
-  }
-  void enter(std::uint64_t me) noexcept {
+  /// True if the caller has the mutex already, or gets it by `lock_it`.
+  template <class Lock>
+  bool enter(Lock lock_it) {
+    const std::uint64_t me = caller();
+    if (owner_.load(std::memory_order_relaxed) == me) {
+      ++depth_;
+      return true;
+    }
+    if (!lock_it()) return false;
     owner_.store(me, std::memory_order_relaxed);
     depth_ = 1;
-  }
-  bool entered(std::uint64_t me, bool locked) noexcept {
-    if (locked) enter(me);
-    return locked;
+    return true;
   }
 
   mutex mutex_;

@@ -67,15 +67,7 @@ void phases::end_phase() noexcept {
 }
 
 bool phases::wait(std::uint32_t of, const sched::wait_limit& limit) {
-  sched::point("barrier::wait", this);
-  if (phase(wait_queue::value(word_.load())) != of) return true;
-  sched::waiter self("barrier::wait", this, limit);
-  wait_node node(self);
-  const std::uint64_t value = word_.lock();
-  const bool over = phase(value) != of;
-  if (!over) word_.push_back(node);
-  word_.unlock(value);
-  return over || word_.wait(node) == sched::waiter::woken;
+  return word_.wait_until([of](std::uint64_t value) { return phase(value) != of; }, "barrier::wait", limit);
 }
 
 }  // namespace gofer::inline v0::sync

@@ -12,9 +12,7 @@ void condition_variable_any::enter(sync::wait_node& node) noexcept {
 /// For one that has entered, but will not wait.
 void condition_variable_any::leave(sync::wait_node& node) noexcept {
   if (node.who->claim(sched::waiter::timed_out)) {
-    waiters_.lock();
-    waiters_.remove(node);
-    waiters_.unlock(0);
+    waiters_.leave(node);
   } else {  // notified meanwhile: that is somebody else's
     waiters_.wait(node);
     notify_one();

@@ -37,14 +37,7 @@ void add_to_count(wait_queue& count, std::ptrdiff_t n, const char* operation, co
 }
 
 bool wait_for_zero(wait_queue& count, const char* reason, const sched::wait_limit& limit) {
-  sched::point(reason, &count);
-  if (wait_queue::value(count.load()) == 0) return true;
-  sched::waiter self(reason, &count, limit);
-  wait_node node(self);
-  const std::uint64_t left = count.lock();
-  if (left != 0) count.push_back(node);
-  count.unlock(left);
-  return left == 0 || count.wait(node) == sched::waiter::woken;
+  return count.wait_until([](std::uint64_t left) { return left == 0; }, reason, limit);
 }
 
 }  // namespace gofer::inline v0::sync

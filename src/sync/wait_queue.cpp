@@ -20,10 +20,14 @@ std::uint32_t wait_queue::wait(wait_node& n) noexcept {
   const std::uint32_t outcome = n.who->wait();
   if (outcome == sched::waiter::woken) return outcome;
   sched::point("leaving a queue", this);
+  leave(n);
+  return outcome;
+}
+
+void wait_queue::leave(wait_node& n) noexcept {
   const std::uint64_t value = lock();
   list_.remove(n);
   unlock(value);
-  return outcome;
 }
 
 }  // namespace gofer::inline v0::sync

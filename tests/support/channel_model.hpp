@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <deque>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,10 @@ class channel_model {
   channel_model(std::size_t capacity, int held, bool closed) : capacity_(capacity), closed_(closed) {
     for (int v = 0; v < held; ++v) buffer_.push_back(v);
   }
+
+  /// Nothing happens by itself.
+  static std::optional<int> due() { return {}; }
+  void expire(int) {}
 
   bool closed() const { return closed_; }
   bool waits(std::size_t actor) const { return std::ranges::count(waiting_, actor) != 0; }

@@ -16,19 +16,16 @@
 
 namespace test {
 
-/// Something that happens at one moment to a State, by itself or because somebody does it; `now` in milliseconds.
-template <class State>
-using timed_event = std::function<void(State&, int now)>;
-
-/// What one actor does, in this order, each step not before its time.
+/// What an actor does at one moment, not before its time, in milliseconds: returns the States that may come of it.
 template <class State>
 struct timed_step {
   int at;
-  timed_event<State> happens;
+  std::function<std::vector<State>(const State&, int now)> happens;
 };
 
-/// Tries every order in which the steps of some actors and the expiries of a State can happen. A State has
-/// `std::optional<int> due() const`, when it expires next, `void expire(int now)`, and `std::string outcome() const`.
+/// Tries every order in which the steps of some actors, each in its own order, and the expiries of a State can happen.
+/// A State has `std::optional<int> due() const`, when it expires next, `void expire(int now)`, and `std::string
+/// outcome() const`.
 template <class State>
 class timed_model {
  public:
@@ -59,11 +56,9 @@ class timed_model {
         continue;
       }
       something = true;
-      State next = state;
-      step.happens(next, now);
       std::vector<std::size_t> and_this = done;
       ++and_this[i];
-      go_on(next, and_this, now);
+      for (const State& next : step.happens(state, now)) go_on(next, and_this, now);
     }
     if (something) return;
     if (later) {
@@ -131,7 +126,10 @@ void expect_what_the_model_allows(const std::vector<timed_form<State, Real>>& fo
     std::vector<std::vector<timed_step<State>>> actors(2);
     for (std::size_t i = 0; i < 2; ++i) {
       for (const auto& step : forms[pair.does[i]].modelled) {
-        actors[i].push_back({pair.at[i], [&step, i](State& s, int now) { step(s, i, now); }});
+        actors[i].push_back({pair.at[i], [&step, i](State s, int now) {
+                               step(s, i, now);
+                               return std::vector<State>{std::move(s)};
+                             }});
       }
     }
     return timed_model<State>(actors).outcomes(State());

@@ -19,6 +19,7 @@
 
 #include "support/channel_model.hpp"
 #include "support/explored.hpp"
+#include "support/timed_model.hpp"
 
 namespace {
 
@@ -205,64 +206,44 @@ struct scene {
     for (const form& f : actors) all.push_back(f.what);
     return all;
   }
+  bool stops() const { return actors[1].what.when == gives_up::on_stop || actors[2].what.when == gives_up::on_stop; }
 };
 
 // All that the model allows.
-class allowed {
-  using then = std::function<void(const channel_model&)>;
-  using event = std::function<void(const channel_model&, const then&)>;
-
- public:
-  explicit allowed(const scene& s) : actors_(s.operations()), late_(s.late) {
-    channel_model begin(s.in.capacity, s.in.held, s.in.closed);
-    if (s.in.waits) begin = begin.start(actors_, 0).front();
-    std::vector<event> events = {starts(1)};
-    if (!late_) events.push_back(starts(2));
-    if (stoppable(1) || stoppable(2)) {
-      events.emplace_back([this](channel_model m, const then& go_on) {
-        m.request_stop(actors_);
-        go_on(m);
-      });
-    }
-    in_any_order(begin, events, [this](const channel_model& m) { when_time_is_up(m); });
+std::set<std::string> allowed(const scene& s) {
+  using step = test::timed_step<channel_model>;
+  const auto actors = s.operations();
+  const auto then = [](channel_model m, auto happens) {
+    happens(m);
+    return std::vector<channel_model>{std::move(m)};
+  };
+  const auto starts = [&](std::size_t i, int at) {
+    return step{at, [&actors, i](const channel_model& m, int) { return m.start(actors, i); }};
+  };
+  const auto gives_up_in_time = [&](std::size_t i, int at) {
+    return step{at, [&, i](const channel_model& before, int) {
+                  return then(before, [&](channel_model& m) {
+                    if (actors[i].when == gives_up::in_time) m.give_up(i);
+                  });
+                }};
+  };
+  const int second = s.late ? 1 : 0;
+  std::vector<std::vector<step>> all = {{starts(1, 0), gives_up_in_time(1, 1)},
+                                        {starts(2, second), gives_up_in_time(2, second + 1)},
+                                        {{10, [&](const channel_model& before, int) {
+                                            return then(before, [&](channel_model& m) {
+                                              if (!m.closed()) m.close(actors);
+                                            });
+                                          }}}};
+  if (s.stops()) {
+    all.push_back({{0, [&](const channel_model& before, int) {
+                      return then(before, [&](channel_model& m) { m.request_stop(actors); });
+                    }}});
   }
-  const std::set<std::string>& outcomes() const { return outcomes_; }
-
- private:
-  bool stoppable(std::size_t i) const { return actors_[i].when == gives_up::on_stop; }
-  event starts(std::size_t i) const {
-    return [this, i](const channel_model& m, const then& go_on) {
-      for (const channel_model& next : m.start(actors_, i)) go_on(next);
-    };
-  }
-  event gives_up_in_time(std::size_t i) const {
-    return [this, i](channel_model m, const then& go_on) {
-      if (actors_[i].when == gives_up::in_time) m.give_up(i);
-      go_on(m);
-    };
-  }
-  void when_time_is_up(const channel_model& m) {
-    const std::vector<event> events = {gives_up_in_time(1), late_ ? starts(2) : gives_up_in_time(2)};
-    in_any_order(m, events, [this](const channel_model& later) {
-      gives_up_in_time(2)(later, [this](channel_model end) {
-        if (!end.closed()) end.close(actors_);
-        outcomes_.insert(end.outcome());
-      });
-    });
-  }
-  static void in_any_order(const channel_model& m, const std::vector<event>& events, const then& go_on) {
-    if (events.empty()) return go_on(m);
-    for (std::size_t i = 0; i < events.size(); ++i) {
-      std::vector<event> others = events;
-      others.erase(others.begin() + static_cast<std::ptrdiff_t>(i));
-      events[i](m, [&](const channel_model& next) { in_any_order(next, others, go_on); });
-    }
-  }
-
-  std::vector<channel_model::operation> actors_;
-  bool late_;
-  std::set<std::string> outcomes_;
-};
+  channel_model begin(s.in.capacity, s.in.held, s.in.closed);
+  if (s.in.waits) begin = begin.start(actors, 0).front();
+  return test::timed_model<channel_model>(std::move(all)).outcomes(begin);
+}
 
 // Plays it once. Returns what became of all.
 std::string play(const scene& s) {
@@ -293,9 +274,7 @@ std::string play(const scene& s) {
     if (s.late) gofer::sleep_for(limit);
     act(2);
   });
-  if (s.actors[1].what.when == gives_up::on_stop || s.actors[2].what.when == gives_up::on_stop) {
-    all.go([&] { stop.cancel(); });
-  }
+  if (s.stops()) all.go([&] { stop.cancel(); });
   gofer::sleep_for(10ms);
   if (!ch.closed()) ch.close();
   all.wait();
@@ -307,7 +286,7 @@ std::string play(const scene& s) {
 void expect_what_is_allowed(const scene& s) {
   const std::string name =
       s.in.name + ": " + s.actors[1].name + (s.late ? ", whose time is up, and " : " and ") + s.actors[2].name;
-  test::expect_outcomes(name, allowed(s).outcomes(), 50, [&] { return play(s); });
+  test::expect_outcomes(name, allowed(s), 50, [&] { return play(s); });
 }
 
 class ChannelPairsExplored : public testing::TestWithParam<situation> {};

@@ -251,9 +251,8 @@ class channel : public channel_base {
       origin = std::move(moved);
     } else {
       std::destroy_at(&origin);
-      [&]() noexcept {
-        std::construct_at(&origin, std::move(moved));
-      }();  // else nothing would be there to be destroyed
+      // Ends the program if it throws: nothing would be there to be destroyed.
+      [&]() noexcept { std::construct_at(&origin, std::move(moved)); }();
     }
   }
 

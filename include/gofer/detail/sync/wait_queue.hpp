@@ -47,7 +47,6 @@ class wait_queue {
   wait_node* front() const noexcept { return list_.front(); }
   void push_back(wait_node& n) noexcept { list_.push_back(n); }
   wait_node* pop_front() noexcept { return list_.pop_front(); }
-  void remove(wait_node& n) noexcept { list_.remove(n); }
 
   /// Removes the first waiter that can still be claimed, and claims it. Null if there is none.
   wait_node* claim_first() noexcept { return list_.claim_first(); }
@@ -59,8 +58,25 @@ class wait_queue {
     return all;
   }
 
-  /// Without the lock: waits for the node that was pushed. Unless the outcome is `woken` the node has left the list.
+  // Without the lock:
+  /// Waits for the node that was pushed. Unless the outcome is `woken` the node has left the list.
   std::uint32_t wait(wait_node& n) noexcept;
+  /// Takes out a node whose waiter nobody will wake any more, if it is in the list.
+  void leave(wait_node& n) noexcept;
+  /// Waits until the value is one that `is_open`; false if the limit comes first. Whoever makes it one claims all who
+  /// wait.
+  template <class Predicate>
+  bool wait_until(Predicate is_open, const char* reason, const sched::wait_limit& limit) {
+    sched::point(reason, this);
+    if (is_open(value(load()))) return true;
+    sched::waiter self(reason, this, limit);
+    wait_node node(self);
+    const std::uint64_t now = lock();
+    const bool open = is_open(now);
+    if (!open) push_back(node);
+    unlock(now);
+    return open || wait(node) == sched::waiter::woken;
+  }
 
  private:
   sched::atomic<word> word_;
