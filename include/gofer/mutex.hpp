@@ -63,12 +63,7 @@ class mutex {
   /// Gives the mutex up. Aborts if nobody has it.
   void unlock() {
     sync::lock_watch::unlocks("mutex::unlock", this);
-    std::uintptr_t seen = word_.load(std::memory_order_relaxed);
-    const bool gone = seen == locked ? arch::compare_and_clear(word_, locked)
-                                     : seen == (locked | wanted) &&
-                                           word_.compare_exchange_strong(seen, wanted, std::memory_order_release,
-                                                                         std::memory_order_relaxed);
-    if (!gone) unlock_slow();
+    if (!arch::compare_and_clear(word_, locked)) unlock_wanted();
   }
 
  private:
@@ -87,6 +82,12 @@ class mutex {
   static constexpr std::uintptr_t wanted_soon = 8;
   static constexpr std::uintptr_t flags = locked | queue_locked | wanted | wanted_soon;
 
+  void unlock_wanted() {
+    std::uintptr_t seen = locked | wanted;
+    if (!word_.compare_exchange_strong(seen, wanted, std::memory_order_release, std::memory_order_relaxed)) {
+      unlock_slow();
+    }
+  }
   bool take() noexcept { return (word_.fetch_or(locked, std::memory_order_acquire) & locked) == 0; }
   static sync::wait_node* first_waiter(std::uintptr_t word) noexcept {
     return reinterpret_cast<sync::wait_node*>(word & ~flags);

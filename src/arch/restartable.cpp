@@ -4,7 +4,7 @@
 
 namespace gofer::inline v0::arch {
 
-constinit std::atomic<bool> has_restarts{false};
+constinit std::atomic<std::ptrdiff_t> restart_area{0};
 
 #if defined(GOFER_RESTARTABLE)
 
@@ -14,18 +14,18 @@ namespace {
 // a word and sees no restarts then is seen by those who see them.
 [[maybe_unused]] const bool registered = [] {
   const bool can = __rseq_size != 0 && membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ) == 0;
-  has_restarts.store(can);
+  if (can) restart_area.store(__rseq_offset);
   return can;
 }();
 
 }  // namespace
 
 void restart_everywhere() noexcept {
-  if (has_restarts.load()) membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ);
+  if (restart_area.load() != 0) membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ);
 }
 
 void give_restarts_up() noexcept {
-  if (has_restarts.exchange(false)) membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ);
+  if (restart_area.exchange(0) != 0) membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ);
 }
 
 #else
