@@ -91,21 +91,26 @@ void fiber_main(void* left) noexcept;
 
 GOFER_SWITCH_CODE void set_context(fiber& f, void* sp) noexcept { f.sp = sp; }
 
-/// Lets `f` have a stack and its first context if it has yet to run, and be the running one.
-void enter(thread& t, fiber& f) noexcept {
-  t.running.set(&f);
-  (void)f.id.load(std::memory_order_acquire);  // as in arrive
-  f.on_thread.store(true, std::memory_order_relaxed);
-  if (f.stack.load(std::memory_order_relaxed) != nullptr) return;
+/// Lets `f`, which has yet to run, have a stack and its first context.
+[[gnu::noinline]] void stand_up(thread& t, fiber& f) noexcept {
   fiber_stack* stack = runtime::get().stacks.take(f.stack_class.get(), t.proc.get());
   arch::fresh_stack(stack->sanitized, stack->low.get(), stack->size.get());
   f.stack.store(stack, std::memory_order_relaxed);
   set_context(f, arch::make_context(reinterpret_cast<std::byte*>(stack), fiber_main));
 }
 
+/// Lets `f` be the running one.
+GOFER_INLINED void enter(thread& t, fiber& f) noexcept {
+  t.running.set(&f);
+  (void)f.id.load(std::memory_order_acquire);  // as in arrive
+  f.on_thread.store(true, std::memory_order_relaxed);
+  if (f.stack.load(std::memory_order_relaxed) == nullptr) [[unlikely]]
+    stand_up(t, f);
+}
+
 /// Leaves `self` for `to`, or for the scheduler; returns when `self` is resumed. Not at all when it gives up its stack:
 /// TSan must not count an entry that has no exit.
-GOFER_SWITCH_CODE void leave(thread& t, fiber& self, departure why, fiber* to) noexcept {
+GOFER_SWITCH_CODE GOFER_INLINED void leave(thread& t, fiber& self, departure why, fiber* to) noexcept {
   self.leaving.set(why);
   const arch::exception_state my_exceptions = arch::take_exception_state(t.exceptions.get());
   const arch::float_state my_floats = arch::take_float_state();
