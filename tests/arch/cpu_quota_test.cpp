@@ -1,6 +1,7 @@
 #include "arch/cpu_quota.hpp"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <filesystem>
 #include <fstream>
@@ -66,6 +67,20 @@ TEST_F(CpuQuota, OfTheFirstVersionIsNoneWhenNegative) {
   EXPECT_EQ(quota(), std::nullopt);
 }
 
-TEST(Affinity, AllowsAtLeastOneCpu) { EXPECT_GE(gofer::arch::cpus_by_affinity(), 1U); }
+TEST(Affinity, IsCounted) {
+  cpu_set_t before{};
+  ASSERT_EQ(sched_getaffinity(0, sizeof(before), &before), 0);
+  EXPECT_EQ(gofer::arch::cpus_by_affinity(), static_cast<unsigned>(CPU_COUNT(&before)));
+  cpu_set_t allowed{};
+  unsigned count = 0;
+  for (std::size_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &before)) continue;
+    CPU_SET(cpu, &allowed);
+    ++count;
+    EXPECT_EQ(sched_setaffinity(0, sizeof(allowed), &allowed), 0);
+    EXPECT_EQ(gofer::arch::cpus_by_affinity(), count);
+  }
+  EXPECT_EQ(sched_setaffinity(0, sizeof(before), &before), 0);
+}
 
 }  // namespace

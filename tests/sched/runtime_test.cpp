@@ -1,6 +1,7 @@
 #include <gofer/runtime.hpp>
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -136,6 +137,19 @@ TEST(RuntimeDeathTest, GoferProcsSetsTheProcessors) {
         setenv("GOFER_PROCS", "5", 1);
         gofer::run([] {});
         std::exit(gofer::stats().processors == 5 ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
+}
+
+TEST(RuntimeDeathTest, ThereAreNoMoreProcessorsThanCpusThatItMayUse) {
+  EXPECT_EXIT(
+      {
+        unsetenv("GOFER_PROCS");
+        cpu_set_t one{};
+        CPU_SET(static_cast<std::size_t>(sched_getcpu()), &one);
+        sched_setaffinity(0, sizeof(one), &one);
+        gofer::run([] {});
+        std::exit(gofer::stats().processors == 1 ? 0 : 1);
       },
       testing::ExitedWithCode(0), "");
 }
