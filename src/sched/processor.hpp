@@ -44,8 +44,8 @@ struct alignas(arch::cache_line) processor {
   owned<unsigned> tick;               // switches so far; standing still tells the monitor that a fiber does not yield
   std::atomic<bool> replaced{false};  // the monitor has let a surplus processor run in the place of this one
   std::atomic<bool> idle{false};      // nobody runs it: it is in idle_set, or has retired
-  owned<std::uint32_t> shared_at;  // of the coarse clock: when its owner last took more than one from the shared queue
-  owned<unsigned> polled_at;       // the tick at which its owner last looked at the network amid other work
+  owned<std::uint64_t> shared_at;     // in cycles: when its owner last took more than one from the shared queue
+  owned<unsigned> polled_at;          // the tick at which its owner last looked at the network amid other work
   owned<unsigned> next_in_a_row;
   owned<unsigned> operations;    // on sockets since the last switch
   owned<std::uint64_t> next_id;  // ids are taken from the runtime in blocks

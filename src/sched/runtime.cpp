@@ -75,7 +75,9 @@ struct stop_at_end {
 std::uint32_t runtime::read_clock() noexcept {
   const auto passed = now() - started_;
   if (passed >= clock_unit) {
-    worth_a_wake_.set((arch::cycles() - started_cycles_) / static_cast<std::uint64_t>(passed / worth_a_wake));
+    const std::uint64_t cycles = arch::cycles() - started_cycles_;
+    worth_a_wake_.set(cycles / static_cast<std::uint64_t>(passed / worth_a_wake));
+    between_shares_.set(cycles / static_cast<std::uint64_t>(passed / clock_unit));
   }
   const auto ticks = static_cast<std::uint32_t>(passed / clock_unit);
   coarse_clock.set(ticks);

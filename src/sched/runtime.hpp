@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <mutex>
 
@@ -136,6 +137,8 @@ class runtime {
   owned<std::uint32_t> coarse_clock;
   /// Sets it right.
   std::uint32_t read_clock() noexcept;
+  /// After so many cycles a processor takes its share of the shared queue.
+  std::uint64_t between_shares() const noexcept { return between_shares_.get(); }
 
   /// The fiber that somebody looks at, which must not be woken meanwhile. Announced, then a fence by the rare side;
   /// pairs with the fence in waiter::wake.
@@ -159,7 +162,9 @@ class runtime {
   arch::spin_lock foreign_lock_;  // of those who add to `foreign`
   const time_point started_ = now();
   const std::uint64_t started_cycles_ = arch::cycles();
-  owned<std::uint64_t> worth_a_wake_;  // in cycles; 0 until they have been compared with the clock
+  // In cycles, once these have been compared with the clock; before, all is worth a wake, and no share is due.
+  owned<std::uint64_t> worth_a_wake_;
+  owned<std::uint64_t> between_shares_{std::numeric_limits<std::uint64_t>::max()};
   const unsigned processor_count_;
   const unsigned most_processors_;
   const unsigned stack_class_;

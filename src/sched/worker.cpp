@@ -89,11 +89,11 @@ fiber* next_own(runtime& r, processor& p) noexcept {
     // One other's timers, each time another's: its owner may be gone, or stand still.
     expire_timers(r, r.at(p.tick.get() / processor::fairness_interval % r.known_processors()).timers);
     // Only one: what has overflowed is the oldest, and in a program of forks and joins the largest; to start it early
-    // is to have the whole tree alive at once. At every tick of the clock a whole share, so that nobody waits there for
-    // long.
-    const std::uint32_t time = r.coarse_clock.get();
-    const bool due = p.shared_at.get() != time;
-    p.shared_at.set(time);
+    // is to have the whole tree alive at once. Now and then a whole share, so that nobody waits there for long; when,
+    // the processor judges by itself, as whoever keeps the coarse clock may get no core for longer than that.
+    const std::uint64_t time = arch::cycles();
+    const bool due = time - p.shared_at.get() >= r.between_shares();
+    if (due) p.shared_at.set(time);
     if (fiber* f = take_shared(r, p, due ? run_ring::capacity / 2 : 1)) return f;
   }
   if (fiber* f = p.pop()) return f;
