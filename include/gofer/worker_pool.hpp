@@ -25,7 +25,7 @@ namespace gofer::inline v0 {
 /// The worker that runs the caller.
 namespace this_worker {
 
-/// Its number in its pool, from 1; 0 outside of a pool's tasks.
+/// Its number in its pool, from 1; 0 outside of a pool's tasks, and in one that its submitter runs.
 std::size_t number() noexcept;
 
 }  // namespace this_worker
@@ -243,10 +243,12 @@ class pool_base {
   bool drain(std::stop_token stop) { return kept()->drain({.stop = &stop}); }
 
   /// Accepts no more tasks, discards those that wait, requests a stop of those that run, and blocks until they have
-  /// returned. Each discarded task's result is the error task_discarded.
+  /// returned. Each discarded task's result is the error task_discarded. May be called again, at once, and beside
+  /// drain; throws in a task of this pool, as that does.
   void stop() { kept()->stop(); }
 
-  /// Blocks until nothing is queued or running. Goes on accepting, so that may not last.
+  /// Blocks until nothing is queued or running. Goes on accepting, so that may not last. Throws in a task of this pool,
+  /// as drain does.
   void wait_idle() { kept()->wait_idle(sched::for_ever); }
   /// The same within a limit. False: the time was up or a stop requested.
   template <class Rep, class Period>
@@ -255,7 +257,8 @@ class pool_base {
   }
   bool wait_idle(std::stop_token stop) { return kept()->wait_idle({.stop = &stop}); }
 
-  /// Sets the bounds for the number of workers, as in the options. Throws std::invalid_argument if max < min.
+  /// Sets the bounds for the number of workers, as in the options. Throws std::invalid_argument if max < min, and what
+  /// `go` throws if there is no memory for so many: the bounds are set then.
   void resize(std::size_t min_workers, std::size_t max_workers) { core_->resize(min_workers, max_workers); }
 
   worker_pool_stats stats() const { return core_->stats(); }
@@ -265,7 +268,7 @@ class pool_base {
 
  protected:
   explicit pool_base(std::shared_ptr<pool_core> core) : core_(std::move(core)) { core_->start(); }
-  /// stop()
+  /// stop(). In a task of this pool, which cannot be waited for there, that ends the program.
   ~pool_base() { core_->stop(); }
 
   std::shared_ptr<pool_core> core_;
@@ -303,7 +306,8 @@ class worker_pool : public tasks::pool_base {
 
  public:
   /// `process(Task)` or `process(Task, std::stop_token)` is called by several workers at once. With more than one
-  /// attempt allowed a task is copied for each. Throws std::invalid_argument for options that cannot be.
+  /// attempt allowed a task is copied for each. Throws std::invalid_argument for options that cannot be, and what `go`
+  /// throws if there is no memory for the workers.
   template <class F>
     requires std::is_invocable_v<F&, Task> || std::is_invocable_v<F&, Task, std::stop_token>
   explicit worker_pool(F process, worker_pool_options options = {})

@@ -50,8 +50,13 @@ pool_core::~pool_core() {
 }
 
 void pool_core::start() {
-  lock hold(lock_);
-  while (workers_ < min_workers_) add_worker(hold, false);
+  try {
+    lock hold(lock_);
+    while (workers_ < min_workers_) add_worker(hold, false);
+  } catch (...) {
+    stop();  // the others go
+    throw;
+  }
 }
 
 /// For what comes after the end.
@@ -101,6 +106,13 @@ void pool_core::settled() {
   wake(called);
 }
 
+/// When there is less to wait for: those who do may look. Keeps the lock but for that.
+void pool_core::tell_quiet() {
+  sync::claimed_list called;
+  quiet_.claim_all(called);
+  wake(called);
+}
+
 /// With the lock.
 void pool_core::begin_ending(sync::claimed_list& called) {
   if (ending_) return;
@@ -110,10 +122,10 @@ void pool_core::begin_ending(sync::claimed_list& called) {
   submitters_.claim_all(called);
 }
 
-/// With the lock: waits until nothing is queued or running, and, if asked for, the workers have gone. False: the limit
-/// came first.
+/// With the lock: waits until nothing is queued or running, and, if asked for, the workers have gone and nobody is
+/// outside any more. False: the limit came first.
 bool pool_core::wait_until_quiet(lock& hold, const char* reason, bool workers_too, const sched::wait_limit& limit) {
-  const auto over = [&] { return unsettled() == 0 && (!workers_too || workers_ == 0); };
+  const auto over = [&] { return unsettled() == 0 && (!workers_too || (workers_ == 0 && outside_ == 0)); };
   while (!over()) {
     sched::waiter self(reason, this, limit);
     sync::wait_node me(self);
@@ -128,11 +140,15 @@ bool pool_core::wait_until_quiet(lock& hold, const char* reason, bool workers_to
   return true;
 }
 
-/// When all is settled, with the lock, which it gives back: closes the results, the first time.
+/// When all is settled, with the lock, which it gives back meanwhile: closes the results, the first time.
 void pool_core::close_once(lock& hold) {
-  const bool first = !std::exchange(closed_, true);
+  if (std::exchange(closed_, true)) return;
+  ++outside_;
   hold.unlock();
-  if (first) close_();
+  close_();
+  hold.lock();
+  --outside_;
+  tell_quiet();
 }
 
 bool pool_core::drain(const sched::wait_limit& limit) {
@@ -210,8 +226,9 @@ void pool_core::resize(std::size_t min_workers, std::size_t max_workers) {
   min_workers_ = min_workers;
   if (ordered() && !ending_) reach_ += max_workers - max_workers_;
   max_workers_ = max_workers;
-  while (!ending_ && workers_ < min_workers_) add_worker(hold, true);
   idle_.claim_all(called);  // those above the new bounds go
+  wake(called);
+  while (!ending_ && workers_ < min_workers_) add_worker(hold, true);
   done_with(hold, called);
 }
 

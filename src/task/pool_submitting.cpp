@@ -81,8 +81,9 @@ std::uint64_t pool_core::accept_and_call(lock& hold, job_ptr& j) {
 /// With a full queue, and the lock: waits until the job is accepted; its id. 0: the time was up. Throws pool_stopped,
 /// and queue_full if nobody would be left to make room.
 std::uint64_t pool_core::wait_for_room(lock& hold, job_ptr& j, const sched::wait_limit& limit) {
-  const bool stuck = called_in_task() && !limit.bounded();
-  if (stuck && (stuck_ + 1 >= max_workers_ || ordered())) {
+  const bool own = called_in_task() && !limit.bounded();
+  const bool stuck = own && called_in_worker();
+  if (own && (ordered() || (stuck && stuck_ + 1 >= max_workers_))) {
     ++counted_.rejected;
     hold.unlock();
     const char* why = ordered() ? "there is no room, and a task that waits for some in its own pool may be the one for "
@@ -203,7 +204,7 @@ std::uint64_t pool_core::submit_otherwise(lock& hold, job_ptr& j) {
       sync::claimed_list called;
       const std::uint64_t id = accept(j, called);  // beyond the capacity, for a moment
       job_list oldest;
-      oldest.push_back(job_ptr(queue_.pop_oldest()));
+      if (queue_.size() > options_.queue_capacity) oldest.push_back(job_ptr(queue_.pop_oldest()));
       done_with(hold, called);
       discard(std::move(oldest), "discarded for a newer task");
       return id;

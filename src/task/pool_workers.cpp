@@ -11,16 +11,29 @@
 namespace gofer::inline v0 {
 namespace {
 
-/// Who runs a task, for this_worker and to refuse waits for oneself.
+/// For which pool a fiber or a thread is at work, for this_worker and to refuse waits for oneself.
 struct worker_identity {
   const tasks::pool_core* pool = nullptr;
-  std::size_t number = 0;
+  std::size_t number = 0;                  // of the worker; 0: it is none, but runs a task or an observer of the pool
+  const worker_identity* outer = nullptr;  // for which it is, too: the task was submitted by a task
 };
 
 worker_identity& identity() {
   static fiber_local<worker_identity> own;
   return *own;
 }
+
+/// The caller is at work for a pool, as long as this lives.
+class acting {
+ public:
+  explicit acting(const tasks::pool_core& pool) : before_(identity()) { identity() = {&pool, 0, &before_}; }
+  acting(const acting&) = delete;
+  acting& operator=(const acting&) = delete;
+  ~acting() { identity() = before_; }
+
+ private:
+  const worker_identity before_;
+};
 
 }  // namespace
 
@@ -41,7 +54,20 @@ struct pool_core::run_outcome {
   void* memory = nullptr;  // of the job that is gone
 };
 
-bool pool_core::called_in_task() const { return identity().pool == this; }
+bool pool_core::called_in_task() const {
+  for (const worker_identity* at = &identity(); at != nullptr; at = at->outer) {
+    if (at->pool == this) return true;
+  }
+  return false;
+}
+
+/// Whether a worker of this pool waits as long as the caller does.
+bool pool_core::called_in_worker() const {
+  for (const worker_identity* at = &identity(); at != nullptr; at = at->outer) {
+    if (at->pool == this && at->number != 0) return true;
+  }
+  return false;
+}
 
 /// With the lock: gives the first job to a worker that has nothing to do, if there are both. Workers are called one
 /// after another, each by the one before: of short tasks one may do all before a second is there.
@@ -54,6 +80,7 @@ void pool_core::call_worker(sync::claimed_list& called) {
   calling_ = true;
 }
 
+/// With the lock, which it gives back meanwhile. Throws what `go` throws.
 void pool_core::add_worker(lock& hold, bool growth) {
   const std::size_t before = workers_++;
   const std::size_t number = ++numbered_;
@@ -66,14 +93,26 @@ void pool_core::add_worker(lock& hold, bool growth) {
     hold.lock();
     --workers_;
     if (growth) --counted_.grown;
+    tell_quiet();
     throw;
   }
-  if (growth) report_scale(before, before + 1);
   hold.lock();
+  if (growth) report_scale(hold, before, before + 1);
 }
 
-void pool_core::report_scale(std::size_t before, std::size_t after) {
-  if (options_.on_scale) options_.on_scale(before, after);
+/// With the lock, which it gives back meanwhile. Whoever ends the pool waits until the observer has returned: what that
+/// refers to may be gone then.
+void pool_core::report_scale(lock& hold, std::size_t before, std::size_t after) noexcept {
+  if (!options_.on_scale) return;
+  ++outside_;
+  hold.unlock();
+  {
+    const acting for_pool(*this);
+    options_.on_scale(before, after);
+  }
+  hold.lock();
+  --outside_;
+  tell_quiet();
 }
 
 /// The life of a worker.
@@ -89,14 +128,13 @@ void pool_core::work(std::size_t number) {
   }
   lock hold(lock_, std::adopt_lock);
   const std::size_t after = --workers_;
-  const bool shrank = !ending_;
-  if (shrank) ++counted_.shrunk;
-  sync::claimed_list called;
-  quiet_.claim_all(called);
+  if (!ending_) {
+    ++counted_.shrunk;
+    report_scale(hold, after + 1, after);
+  }
+  tell_quiet();
   hold.unlock();
-  called.wake();
   ::operator delete(surplus);
-  if (shrank) report_scale(after + 1, after);
 }
 
 /// Called with the lock: the next job, without the lock; or, with it, null, when the worker is to go.
@@ -190,26 +228,32 @@ inline bool pool_core::attempt(job& j) {
 }
 
 /// An attempt that is timed, or limited in time.
-bool pool_core::attempt_timed(job& j) {
+bool pool_core::attempt_timed(job& j) noexcept {
   const sched::time_point begin = sched::now();
   if (j.timed && j.attempts == 1) j.details().waited = begin - j.details().accepted;
-  bool done = false;
-  if (options_.task_timeout.count() == 0) {
-    done = j.attempt(stop_token_);
-  } else {
+  const bool done = options_.task_timeout.count() == 0 ? j.attempt(stop_token_) : attempt_within(j);
+  if (j.timed) j.details().ran += sched::now() - begin;
+  return done;
+}
+
+/// An attempt that is asked to stop after the task's timeout.
+bool pool_core::attempt_within(job& j) noexcept {
+  try {
     std::stop_source of_task;
     timer limit(options_.task_timeout, [of_task]() mutable { of_task.request_stop(); });
     const auto forward = [&] { of_task.request_stop(); };
     const std::stop_callback<decltype(forward)> of_pool(stop_token_, forward);
-    done = j.attempt(of_task.get_token());
+    const bool done = j.attempt(of_task.get_token());
     j.timed_out = !limit.stop();
     if (j.timed_out) {
       const lock hold(lock_);
       ++counted_.timed_out;
     }
+    return done;
+  } catch (...) {  // no memory for what limits it
+    j.error = std::current_exception();
+    return false;
   }
-  if (j.timed) j.details().ran += sched::now() - begin;
-  return done;
 }
 
 /// For the percentiles.
@@ -238,6 +282,7 @@ inline void* pool_core::account(const run_outcome& outcome) {
 /// Runs a job that was accepted at once; with the lock, which it gives back.
 void pool_core::run_in_caller(lock& hold, job_ptr& j) {
   hold.unlock();
+  const acting for_pool(*this);
   void* surplus = run(j.release(), lock_);
   lock_.unlock();
   ::operator delete(surplus);
@@ -307,7 +352,10 @@ void pool_core::scale() {
     hold.lock();
     if (ending_ || workers_ >= max_workers_ || static_cast<std::int64_t>(queue_.size()) <= taken() - taken_before)
       continue;
-    add_worker(hold, true);
+    try {
+      add_worker(hold, true);
+    } catch (...) {  // no memory for another: perhaps later
+    }
   }
   scaling_ = false;
 }

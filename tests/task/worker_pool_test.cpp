@@ -483,6 +483,26 @@ TEST(WorkerPoolQueue, RunsInTheCallerIfAsked) {
   for (auto& r : pool.results()) EXPECT_EQ(r.value(), r.id != 3);
 }
 
+TEST(WorkerPoolQueue, NothingIsDiscardedForATaskThatAnIdleWorkerTakes) {
+  gofer::latch running(1);
+  gofer::latch go_on(1);
+  gofer::worker_pool<int> pool(
+      [&](int i) {
+        if (i != 0) return;
+        running.count_down();
+        go_on.wait();
+      },
+      {.min_workers = 2, .queue_capacity = 1, .when_full = gofer::overflow::discard_oldest});
+  pool.submit(0, {.key = 1});
+  running.wait();
+  pool.submit(1, {.key = 1});  // fills the queue until its key's turn comes
+  pool.submit(2);
+  while (pool.stats().completed + pool.stats().discarded == 0) gofer::yield();
+  go_on.count_down();
+  pool.drain();
+  EXPECT_EQ(pool.stats().completed, 3U);
+}
+
 // Each task submits two more to its own pool, until the queue is full and nobody is left to take from it.
 TEST(WorkerPoolQueue, TasksThatSubmitToTheirOwnPoolAreToldBeforeAllAreStuck) {
   gofer::worker_pool<int, int>* own = nullptr;
@@ -729,63 +749,6 @@ void expect_memory_of_a_pool_to_stay(const gofer::worker_pool_options& options) 
 TEST(WorkerPoolMemory, StaysHoweverManyTasksGoThrough) {
   expect_memory_of_a_pool_to_stay({.min_workers = 4});
   expect_memory_of_a_pool_to_stay({.min_workers = 4, .ordered = true});
-}
-
-TEST(WorkerPoolEnd, StopDiscardsWhatWaitsAndStopsWhatRuns) {
-  gofer::latch running(1);
-  gofer::worker_pool<int, bool> pool(
-      [&](int i, std::stop_token stop) {
-        if (i == 0) running.count_down();
-        return gofer::sleep_for(1h, stop);
-      },
-      {.min_workers = 1});
-  for (int i = 0; i < 5; ++i) pool.submit(i);
-  running.wait();
-  pool.stop();
-  pool.stop();
-  int discarded = 0;
-  for (auto& r : pool.results()) {
-    if (r.ok()) {
-      EXPECT_FALSE(r.value());
-    } else {
-      EXPECT_THROW(r.value(), gofer::task_discarded);
-      ++discarded;
-    }
-  }
-  EXPECT_EQ(discarded, 4);
-  EXPECT_EQ(pool.stats().discarded, 4U);
-  EXPECT_THROW(pool.submit(1), gofer::pool_stopped);
-}
-
-TEST(WorkerPoolEnd, DrainWithinALimitStopsWhenTimeIsUp) {
-  gofer::worker_pool<int> slow([](int, std::stop_token stop) { gofer::sleep_for(1h, stop); }, {.min_workers = 1});
-  slow.submit(1);
-  EXPECT_FALSE(slow.drain_for(2ms));
-  gofer::worker_pool<int> quick([](int) {}, {.min_workers = 1});
-  quick.submit(1);
-  EXPECT_TRUE(quick.drain_for(1h));
-  gofer::worker_pool<int> stopped([](int, std::stop_token stop) { gofer::sleep_for(1h, stop); }, {.min_workers = 1});
-  stopped.submit(1);
-  std::stop_source stop;
-  stop.request_stop();
-  EXPECT_FALSE(stopped.drain(stop.get_token()));
-}
-
-TEST(WorkerPoolEnd, WaitingForThePoolInItsOwnTaskIsRefused) {
-  gofer::worker_pool<> pool({.min_workers = 1});
-  auto wrong = pool.submit([&] { pool.drain(); });
-  EXPECT_THROW(wrong.get(), std::logic_error);
-}
-
-TEST(WorkerPoolEnd, WhoReceivesTheLastResultMayDestroyIt) {
-  for (int i = 0; i < test::times(300); ++i) {
-    gofer::worker_pool<int, int> pool([](int k) { return k; }, {.min_workers = 2});
-    gofer::go([&] {
-      pool.submit(1);
-      pool.drain();
-    });
-    for (auto& r : pool.results()) EXPECT_TRUE(r.ok());
-  }
 }
 
 TEST(WorkerPoolOptions, ThatCannotBeAreRefused) {

@@ -63,7 +63,8 @@ struct worker_pool_options {
   bool timed = false;
   /// A task of priority p is taken before those that were submitted up to p times as many before it.
   std::size_t priority_step = 100;
-  /// Called after a worker was added or has gone, with the number of workers before and after. Must not throw.
+  /// Called after a worker was added or has gone, with the number of workers before and after; not any more once the
+  /// pool has been drained or stopped. Must not throw. It counts as one of the pool's tasks, so must not wait for it.
   std::function<void(std::size_t before, std::size_t after)> on_scale = {};
 };
 
@@ -167,7 +168,7 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   void stop();
   bool wait_idle(const sched::wait_limit& limit);
   void resize(std::size_t min_workers, std::size_t max_workers);
-  /// Whether it is one of this pool's tasks that calls.
+  /// Whether it is one of this pool's tasks that calls, in a worker or in whom it was submitted by.
   bool called_in_task() const;
   worker_pool_stats stats() const;
 
@@ -195,6 +196,7 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   void done_with(lock& hold, sync::claimed_list& called);
   [[noreturn]] void refuse(lock& hold) const;
   void check_outside(const char* operation) const;
+  bool called_in_worker() const;
   void begin_ending(sync::claimed_list& called);
   void discard(job_list dropped, const char* why);
   void add_worker(lock& hold, bool growth);
@@ -206,19 +208,21 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   run_outcome settle(job* j, bool failed);
   void run_in_caller(lock& hold, job_ptr& j);
   bool attempt(job& j);
-  bool attempt_timed(job& j);
+  bool attempt_timed(job& j) noexcept;
+  bool attempt_within(job& j) noexcept;
   void sample(job& j);
   void* account(const run_outcome& outcome);
   bool retry_later(job* j);
   void retry(job_ptr j);
   void scale();
   bool may_grow() const noexcept { return workers_ < max_workers_ && !scaling_; }
-  void report_scale(std::size_t before, std::size_t after);
+  void report_scale(lock& hold, std::size_t before, std::size_t after) noexcept;
   void close_once(lock& hold);
   bool wait_until_quiet(lock& hold, const char* reason, bool workers_too, const sched::wait_limit& limit);
   std::uint64_t unsettled() const noexcept { return submitted_ - settled_; }
   std::int64_t taken() const noexcept { return static_cast<std::int64_t>(submitted_ - queue_.size()); }
   void settled();
+  void tell_quiet();
 
   const worker_pool_options options_;
   std::function<void()> close_;
@@ -248,6 +252,7 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   worker_pool_stats counted_;  // but for what follows from the above
   sync::wait_list quiet_;      // for nothing to be queued or running, or for workers to have gone
   std::size_t numbered_ = 0;   // workers ever started
+  std::size_t outside_ = 0;    // who is about to return from on_scale, or closes the results
   std::uint64_t next_random_ = 0;
   latency_histogram waiting_;
   latency_histogram running_time_;
