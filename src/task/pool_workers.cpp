@@ -85,19 +85,24 @@ void pool_core::add_worker(lock& hold, bool growth) {
   const std::size_t before = workers_++;
   const std::size_t number = ++numbered_;
   if (growth) ++counted_.grown;
+  ++outside_;  // the worker may have gone before the observer is told of it
   hold.unlock();
   try {
     go(go_options{.name = options_.name + "/" + std::to_string(number)},
        [self = shared_from_this(), number] { self->work(number); });
   } catch (...) {
     hold.lock();
+    --outside_;
     --workers_;
     if (growth) --counted_.grown;
     tell_quiet();
     throw;
   }
+  sched::point("worker_pool: a worker was added", this);
   hold.lock();
   if (growth) report_scale(hold, before, before + 1);
+  --outside_;
+  tell_quiet();
 }
 
 /// With the lock, which it gives back meanwhile. Whoever ends the pool waits until the observer has returned: what that

@@ -138,8 +138,8 @@ void play(const setting& in, const operation& a, const operation& b) {
   std::uint64_t submitted = 0;
   {
     pool_of_numbers p(
-        [](int i) {
-          gofer::sleep_for(500us);
+        [](int i, const std::stop_token& stop) {
+          gofer::sleep_for(500us, stop);
           if (i == 0) throw std::runtime_error("zero");
           return i;
         },

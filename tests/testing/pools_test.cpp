@@ -331,6 +331,26 @@ TEST(WorkerPoolExplored, GrowsAndShrinksWithoutLosingATask) {
   });
 }
 
+TEST(WorkerPoolExplored, AnObserverHearsOfNothingOnceThePoolHasEnded) {
+  explored([] {
+    bool gone = false;
+    {
+      worker_pool<int> pool(
+          [](int, const std::stop_token& stop) { gofer::sleep_for(1h, stop); },
+          {.min_workers = 1, .max_workers = 2, .scale_interval = 100us, .on_scale = [&](std::size_t, std::size_t) {
+             EXPECT_FALSE(gone);
+           }});
+      gofer::wait_group submitter;
+      submitter.go([&] { submit_some(pool, 3); });
+      gofer::sleep_for(100us);
+      pool.stop();
+      submitter.wait();
+    }
+    gone = true;
+    gofer::sleep_for(1ms);  // for one that is late
+  });
+}
+
 // In virtual time: half a second of work for eight workers, half a second of none, and so on.
 TEST(WorkerPoolExplored, ALoadThatComesAndGoesDoesNotMakeItFlap) {
   gofer::testing::explore(

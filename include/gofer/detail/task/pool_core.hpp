@@ -252,7 +252,7 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   worker_pool_stats counted_;  // but for what follows from the above
   sync::wait_list quiet_;      // for nothing to be queued or running, or for workers to have gone
   std::size_t numbered_ = 0;   // workers ever started
-  std::size_t outside_ = 0;    // who is about to return from on_scale, or closes the results
+  std::size_t outside_ = 0;    // who adds a worker, is in on_scale, or closes the results
   std::uint64_t next_random_ = 0;
   latency_histogram waiting_;
   latency_histogram running_time_;
