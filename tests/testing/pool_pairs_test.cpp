@@ -1,5 +1,5 @@
-// Any two operations on a pool, at any moment of each other: in every state of it, whatever it does when it is full,
-// and whether its results come in order or not. Under explored schedules every accepted task has one result, the
+// Any two operations on a pool, at any moment of each other: in every state of it, whatever it does when it is
+// full, and whether its results come in order or not. Under explored schedules every accepted task has one result, the
 // numbers add up, and whoever has ended the pool finds it ended.
 
 #include <gtest/gtest.h>
@@ -41,13 +41,13 @@ void expect_the_end(pool_of_numbers& of) {
   EXPECT_THROW(of.try_submit(9), gofer::pool_stopped);
 }
 
-struct operation {
+struct pool_operation {
   std::string name;
   std::function<void(pool_of_numbers&)> run;
 };
 
 /// What a submitter has to be prepared for.
-std::function<void(pool_of_numbers&)> submitting(std::function<void(pool_of_numbers&)> submit) {
+std::function<void(pool_of_numbers&)> submitting_to_pool(std::function<void(pool_of_numbers&)> submit) {
   return [=](pool_of_numbers& to) {
     try {
       submit(to);
@@ -57,22 +57,22 @@ std::function<void(pool_of_numbers&)> submitting(std::function<void(pool_of_numb
   };
 }
 
-std::stop_token stopped() {
+std::stop_token a_stopped_token() {
   std::stop_source source;
   source.request_stop();
   return source.get_token();
 }
 
-const std::vector<operation>& operations() {
-  static const std::vector<operation> all{
-      {"submit", submitting([](pool_of_numbers& p) { p.submit(1); })},
-      {"submit one that fails", submitting([](pool_of_numbers& p) { p.submit(0); })},
-      {"submit three", submitting([](pool_of_numbers& p) { p.submit(std::array{1, 2, 3}); })},
-      {"submit one of a key", submitting([](pool_of_numbers& p) { p.submit(1, {.key = 7}); })},
-      {"submit an urgent one", submitting([](pool_of_numbers& p) { p.submit(1, {.priority = 1}); })},
-      {"try_submit", submitting([](pool_of_numbers& p) { p.try_submit(1); })},
-      {"submit_for", submitting([](pool_of_numbers& p) { p.submit_for(1, 1ms); })},
-      {"submit, stopped", submitting([](pool_of_numbers& p) { p.submit(1, stopped()); })},
+const std::vector<pool_operation>& pool_operations() {
+  static const std::vector<pool_operation> all{
+      {"submit", submitting_to_pool([](pool_of_numbers& p) { p.submit(1); })},
+      {"submit one that fails", submitting_to_pool([](pool_of_numbers& p) { p.submit(0); })},
+      {"submit three", submitting_to_pool([](pool_of_numbers& p) { p.submit(std::array{1, 2, 3}); })},
+      {"submit one of a key", submitting_to_pool([](pool_of_numbers& p) { p.submit(1, {.key = 7}); })},
+      {"submit an urgent one", submitting_to_pool([](pool_of_numbers& p) { p.submit(1, {.priority = 1}); })},
+      {"try_submit", submitting_to_pool([](pool_of_numbers& p) { p.try_submit(1); })},
+      {"submit_for", submitting_to_pool([](pool_of_numbers& p) { p.submit_for(1, 1ms); })},
+      {"submit, stopped", submitting_to_pool([](pool_of_numbers& p) { p.submit(1, a_stopped_token()); })},
       {"receive",
        [](pool_of_numbers& p) {
          std::optional<gofer::task_result<int>> got;
@@ -90,7 +90,7 @@ const std::vector<operation>& operations() {
        }},
       {"drain, stopped",
        [](pool_of_numbers& p) {
-         p.drain(stopped());
+         p.drain(a_stopped_token());
          expect_the_end(p);
        }},
       {"stop",
@@ -107,20 +107,20 @@ const std::vector<operation>& operations() {
   return all;
 }
 
-struct setting {
+struct pool_setting {
   std::string name;
   int submitted_before;  // to a pool of one or two workers, with room for one
   overflow when_full;
   bool ordered;
 };
 
-std::vector<setting> settings() {
+std::vector<pool_setting> pool_settings() {
   const std::map<std::string, int> states{{"idle", 0}, {"at work", 1}, {"full", 2}};
   const std::map<std::string, overflow> policies{{"blocks", overflow::block},
                                                  {"rejects", overflow::reject},
                                                  {"discards the oldest", overflow::discard_oldest},
                                                  {"callers run", overflow::caller_runs}};
-  std::vector<setting> all;
+  std::vector<pool_setting> all;
   for (const auto& [state, before] : states) {
     for (const auto& [policy, when_full] : policies) {
       for (const bool ordered : {false, true}) {
@@ -132,7 +132,7 @@ std::vector<setting> settings() {
 }
 
 /// Both at once, then the end, and what there is to say of it.
-void play(const setting& in, const operation& a, const operation& b) {
+void play_both(const pool_setting& in, const pool_operation& a, const pool_operation& b) {
   bool gone = false;
   std::vector<std::uint64_t> ids;
   std::uint64_t submitted = 0;
@@ -170,7 +170,7 @@ void play(const setting& in, const operation& a, const operation& b) {
     gofer::wait_group both;
     gofer::wait_group reader;
     if (received) reader.go(read);
-    for (const operation* op : {&a, &b}) {
+    for (const pool_operation* op : {&a, &b}) {
       both.go([&p, op] {
         op->run(p);
         expect_the_law(p);
@@ -195,15 +195,15 @@ void play(const setting& in, const operation& a, const operation& b) {
   for (const std::uint64_t id : ids) EXPECT_TRUE(id >= 1 && id <= submitted);
 }
 
-class PoolPairs : public testing::TestWithParam<setting> {};
+class PoolPairs : public testing::TestWithParam<pool_setting> {};
 
 TEST_P(PoolPairs, LoseNoTaskAndEndWhatTheyEnd) {
-  const auto& all = operations();
+  const auto& all = pool_operations();
   std::uint64_t seed = 1;
   for (std::size_t i = 0; i < all.size(); ++i) {
     for (std::size_t k = i; k < all.size(); ++k) {
       try {
-        gofer::testing::explore([&] { play(GetParam(), all[i], all[k]); },
+        gofer::testing::explore([&] { play_both(GetParam(), all[i], all[k]); },
                                 {.schedules = test::schedules() / 100, .seed = seed++});
       } catch (const gofer::testing::schedule_failure& e) {
         ADD_FAILURE() << all[i].name << " and " << all[k].name << "\n" << e.what();
@@ -216,7 +216,7 @@ TEST_P(PoolPairs, LoseNoTaskAndEndWhatTheyEnd) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(That, PoolPairs, testing::ValuesIn(settings()), [](const auto& of) {
+INSTANTIATE_TEST_SUITE_P(That, PoolPairs, testing::ValuesIn(pool_settings()), [](const auto& of) {
   std::string name;
   for (const char c : of.param.name) {
     if (c == ' ') continue;
