@@ -110,7 +110,7 @@ GOFER_INLINED void enter(thread& t, fiber& f) noexcept {
 
 /// Leaves `self` for `to`, or for the scheduler; returns when `self` is resumed. Not at all when it gives up its stack:
 /// TSan must not count an entry that has no exit.
-GOFER_SWITCH_CODE GOFER_INLINED void leave(thread& t, fiber& self, departure why, fiber* to) noexcept {
+GOFER_INLINED GOFER_SWITCH_CODE void leave(thread& t, fiber& self, departure why, fiber* to) noexcept {
   self.leaving.set(why);
   const arch::exception_state my_exceptions = arch::take_exception_state(t.exceptions.get());
   const arch::float_state my_floats = arch::take_float_state();
