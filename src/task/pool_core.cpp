@@ -142,13 +142,7 @@ bool pool_core::wait_until_quiet(lock& hold, const char* reason, bool workers_to
 
 /// When all is settled, with the lock, which it gives back meanwhile: closes the results, the first time.
 void pool_core::close_once(lock& hold) {
-  if (std::exchange(closed_, true)) return;
-  ++outside_;
-  hold.unlock();
-  close_();
-  hold.lock();
-  --outside_;
-  tell_quiet();
+  if (!std::exchange(closed_, true)) call_outside(hold, close_);
 }
 
 bool pool_core::drain(const sched::wait_limit& limit) {

@@ -23,6 +23,14 @@ worker_identity& identity() {
   return *own;
 }
 
+/// Whether the caller is at work as one that is `wanted`.
+template <class Predicate>
+bool at_work(Predicate wanted) {
+  const worker_identity* at = &identity();
+  while (at != nullptr && !wanted(*at)) at = at->outer;
+  return at != nullptr;
+}
+
 /// The caller is at work for a pool, as long as this lives.
 class acting {
  public:
@@ -55,18 +63,12 @@ struct pool_core::run_outcome {
 };
 
 bool pool_core::called_in_task() const {
-  for (const worker_identity* at = &identity(); at != nullptr; at = at->outer) {
-    if (at->pool == this) return true;
-  }
-  return false;
+  return at_work([&](const worker_identity& as) { return as.pool == this; });
 }
 
 /// Whether a worker of this pool waits as long as the caller does.
 bool pool_core::called_in_worker() const {
-  for (const worker_identity* at = &identity(); at != nullptr; at = at->outer) {
-    if (at->pool == this && at->number != 0) return true;
-  }
-  return false;
+  return at_work([&](const worker_identity& as) { return as.pool == this && as.number != 0; });
 }
 
 /// With the lock: gives the first job to a worker that has nothing to do, if there are both. Workers are called one
@@ -105,19 +107,13 @@ void pool_core::add_worker(lock& hold, bool growth) {
   tell_quiet();
 }
 
-/// With the lock, which it gives back meanwhile. Whoever ends the pool waits until the observer has returned: what that
-/// refers to may be gone then.
+/// With the lock, which it gives back meanwhile.
 void pool_core::report_scale(lock& hold, std::size_t before, std::size_t after) noexcept {
   if (!options_.on_scale) return;
-  ++outside_;
-  hold.unlock();
-  {
+  call_outside(hold, [&] {
     const acting for_pool(*this);
     options_.on_scale(before, after);
-  }
-  hold.lock();
-  --outside_;
-  tell_quiet();
+  });
 }
 
 /// The life of a worker.

@@ -26,6 +26,7 @@
 
 #include "support/callers.hpp"
 #include "support/memory.hpp"
+#include "support/pool_law.hpp"
 
 namespace {
 
@@ -33,11 +34,6 @@ using namespace std::chrono_literals;
 using testing::HasSubstr;
 using WorkerPool = test::ForCallers;
 FOR_ALL_CALLERS(WorkerPool);
-
-/// The law: every accepted task is in one place.
-void expect_accounted(const gofer::worker_pool_stats& s) {
-  EXPECT_EQ(s.submitted, s.completed + s.failed + s.discarded + s.queued + s.busy);
-}
 
 TEST_P(WorkerPool, EveryTaskHasOneResult) {
   gofer::worker_pool<int, int> pool([](int i) { return i * 2; }, {.min_workers = 4, .queue_capacity = 10});
@@ -61,7 +57,7 @@ TEST_P(WorkerPool, EveryTaskHasOneResult) {
   const auto s = pool.stats();
   EXPECT_EQ(s.completed, static_cast<std::uint64_t>(3 * each));
   EXPECT_EQ(s.workers, 0U);
-  expect_accounted(s);
+  test::expect_the_law(pool);
 }
 
 TEST(WorkerPoolResults, SayWhatFailed) {
@@ -341,7 +337,7 @@ TEST(WorkerPoolBatches, AreAcceptedInPartWhenTheRangeThrows) {
   EXPECT_THROW(pool.submit(std::views::iota(0, 100) | std::views::transform(throws)), std::runtime_error);
   pool.drain();
   EXPECT_EQ(pool.stats().submitted, 50 + gofer::tasks::job_memory::at_a_time);
-  expect_accounted(pool.stats());
+  test::expect_the_law(pool);
 }
 
 TEST(WorkerPoolBatches, AreAcceptedInPartWhenThePoolIsFullOrEnds) {
@@ -395,7 +391,7 @@ TEST_P(WorkerPool, SubmittingToAStoppedPoolThrowsInEveryInterleaving) {
       EXPECT_THROW(r.value(), gofer::task_discarded);
     }
     EXPECT_EQ(results, accepted);
-    expect_accounted(pool.stats());
+    test::expect_the_law(pool);
   }
 }
 
@@ -792,7 +788,7 @@ TEST_P(WorkerPool, StressTheLawHoldsWhileEverythingHappens) {
       } else if (i == 1) {
         for (int k = 0; k < 20; ++k) {
           pool.resize(static_cast<std::size_t>(k % 3 + 1), 6);
-          expect_accounted(pool.stats());
+          test::expect_the_law(pool);
           gofer::sleep_for(50us);
         }
         round % 3 == 0 ? pool.stop() : pool.drain();
@@ -813,7 +809,7 @@ TEST_P(WorkerPool, StressTheLawHoldsWhileEverythingHappens) {
     const auto s = pool.stats();
     EXPECT_EQ(s.submitted, static_cast<std::uint64_t>(accepted.load()));
     EXPECT_EQ(s.queued + s.busy, 0U);
-    expect_accounted(s);
+    test::expect_the_law(pool);
   }
 }
 

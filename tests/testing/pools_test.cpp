@@ -14,19 +14,15 @@
 #include <gofer/gofer.hpp>
 
 #include "support/explored.hpp"
+#include "support/pool_law.hpp"
 
 namespace {
 
 using namespace std::chrono_literals;
 using gofer::overflow;
 using gofer::worker_pool;
+using test::expect_the_law;
 using test::explored;
-
-template <class Pool>
-void expect_the_law(const Pool& pool) {
-  const auto s = pool.stats();
-  EXPECT_EQ(s.submitted, s.completed + s.failed + s.discarded + s.queued + s.busy);
-}
 
 /// Submits tasks 1 to `count` while others do other things; returns how many were accepted.
 template <class Pool>
@@ -64,9 +60,8 @@ TEST(WorkerPoolExplored, DrainAccountsForEveryTask) {
     int results = 0;
     for (auto& r : pool.results()) results += r.ok() ? 1 : 0;
     submitter.wait();
-    const auto s = pool.stats();
     EXPECT_EQ(results, 3);
-    EXPECT_EQ(s.submitted, s.completed + s.failed + s.discarded + s.queued + s.busy);
+    expect_the_law(pool);
   });
 }
 
@@ -86,8 +81,7 @@ TEST(WorkerPoolExplored, StopAccountsForEveryTask) {
     int results = 0;
     for ([[maybe_unused]] auto& r : pool.results()) ++results;
     EXPECT_EQ(results, accepted);
-    const auto s = pool.stats();
-    EXPECT_EQ(s.submitted, s.completed + s.failed + s.discarded + s.queued + s.busy);
+    expect_the_law(pool);
   });
 }
 

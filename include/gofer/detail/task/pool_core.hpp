@@ -223,6 +223,17 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   std::int64_t taken() const noexcept { return static_cast<std::int64_t>(submitted_ - queue_.size()); }
   void settled();
   void tell_quiet();
+  /// With the lock, which it gives back for `f`, which must not throw. Whoever ends the pool waits until that has
+  /// returned: what it refers to may be gone then.
+  template <class F>
+  void call_outside(lock& hold, const F& f) {
+    ++outside_;
+    hold.unlock();
+    f();
+    hold.lock();
+    --outside_;
+    tell_quiet();
+  }
 
   const worker_pool_options options_;
   std::function<void()> close_;
