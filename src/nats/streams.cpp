@@ -54,7 +54,12 @@ task_counts count_tasks(jetstream& js, const names& called) {
   // What is not held any more is finished, whatever the consumer says: a server that was killed has written what its
   // consumer knows up to a tenth of a second before, and finds out about the rest when leases are over.
   counts.running = std::min(workers.value("num_ack_pending", std::uint64_t{0}), counts.held);
-  counts.queued = std::min(workers.value("num_pending", std::uint64_t{0}), counts.held - counts.running);
+  // What was never given out is not finished, either: the replica that leads the consumer may be far behind the one
+  // that leads the stream, and know of nothing that is to come.
+  const std::uint64_t given_out = workers.at("delivered").value("stream_seq", std::uint64_t{0});
+  const std::uint64_t to_come =
+      std::max(workers.value("num_pending", std::uint64_t{0}), counts.stored - std::min(given_out, counts.stored));
+  counts.queued = std::min(to_come, counts.held - counts.running);
   counts.finished = counts.stored - counts.queued - counts.running;
   counts.finished_up_to = workers.at("ack_floor").value("stream_seq", std::uint64_t{0});
   counts.first_held = tasks.first;

@@ -11,7 +11,7 @@ void ensure_streams(jetstream& js, const names& called, const nats_pool_options&
 void ensure_workers(jetstream& js, const names& called, const nats_pool_options& options);
 
 /// How far the tasks of a pool are: stored = queued + running + finished. Counted by what workers are still to be
-/// given, and have acknowledged, and not by what the stream holds: its replicas may disagree after a server was killed.
+/// given, and have acknowledged, and by what the stream holds: replicas may disagree after a server was killed.
 struct task_counts {
   std::uint64_t stored = 0, queued = 0, running = 0, finished = 0;
   std::uint64_t finished_up_to = 0;        // all tasks up to this sequence are

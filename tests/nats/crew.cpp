@@ -83,9 +83,10 @@ void submit(const arguments& given) {
   gofer::nats_pool<int> pool(options(given));
   const int first = static_cast<int>(number(given, "first", 0));
   const int tasks = static_cast<int>(number(given, "tasks", 1000));
+  const std::string suffix = text(given, "suffix", "");
   bool full = false;
   try {
-    pool.submit(std::views::iota(first, first + tasks), [](int i) { return "task-" + std::to_string(i); });
+    pool.submit(std::views::iota(first, first + tasks), [&](int i) { return "task-" + std::to_string(i) + suffix; });
   } catch (const gofer::queue_full&) {
     full = true;
   }
