@@ -35,7 +35,8 @@ void for_each_index(std::size_t count, const F& f, const parallel_options& optio
   const std::size_t fibers = std::min<std::size_t>(count, options.limit != 0 ? options.limit : processors());
   for (std::size_t k = 0; k < fibers; ++k) {
     group.go([&](const std::stop_token& stop) {
-      while (!stop.stop_requested()) {
+      // Both: who requested a stop may be held up before it has gone on to the group.
+      while (!stop.stop_requested() && !options.stop.stop_requested()) {
         const std::size_t i = next.fetch_add(1, std::memory_order_relaxed);
         if (i >= count) return;
         f(i, stop);

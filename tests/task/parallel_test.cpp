@@ -86,6 +86,7 @@ TEST(ParallelStop, LeavesElementsOutAndSaysSo) {
   const auto work = [&](int n) {
     ++begun;
     if (n == 10) stop.request_stop();
+    while (n > 10 && !stop.stop_requested()) gofer::yield();  // else it may do all the rest before the tenth goes on
   };
   try {
     gofer::parallel_for(std::views::iota(0, 1000), work, {.limit = 2, .stop = stop.get_token()});
@@ -94,7 +95,7 @@ TEST(ParallelStop, LeavesElementsOutAndSaysSo) {
     EXPECT_EQ(e.code(), std::errc::operation_canceled);
   }
   EXPECT_GE(begun, 11);
-  EXPECT_LT(begun, 1000);
+  EXPECT_LE(begun, 12);  // the one beside it, too
   // A stop that comes after the last was begun changes nothing.
   std::stop_source late;
   gofer::parallel_for(std::views::iota(0, 1), [&](int) { late.request_stop(); }, {.stop = late.get_token()});
