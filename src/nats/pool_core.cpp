@@ -21,9 +21,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// The replica that leads the workers' consumer may hear of a task a moment after the one that stores it. If it has
-/// heard of none for this long, there is none: a server that was killed has forgotten which ids it knew, and stored
-/// some again that the others know to be finished.
+/// If nobody has known for this long of a task that is queued or running, there is none, whatever the stream holds: a
+/// replica that was down still holds, or has stored again, what the others know to be finished.
 constexpr auto disagreement = 5s;
 
 void check_options(const nats_pool_options& o, bool works) {

@@ -214,11 +214,14 @@ class Chaos(unittest.TestCase):
             self.end_of(self.submitter(count, "--first", str(tasks[0]), "--suffix", "#again"))
             tasks = tasks[count:]
 
-    def is_all_worked_off(self):
+    def status_says(self, condition):
         try:
-            return self.is_all_finished(self.status())
+            return condition(self.status())
         except (AssertionError, subprocess.TimeoutExpired):  # they elect leaders, one for each stream
             return False
+
+    def is_all_worked_off(self):
+        return self.status_says(self.is_all_finished)
 
     def what_is_left(self):
         ended = [p.args[1] for p in self.processes if p.poll() is not None]
@@ -375,10 +378,7 @@ class ThreeServers(Chaos):
         del worker
 
     def all_current(self):
-        try:
-            return all(s["current"] == 3 for s in self.status()["streams"])
-        except (AssertionError, subprocess.TimeoutExpired):
-            return False
+        return self.status_says(lambda status: all(s["current"] == 3 for s in status["streams"]))
 
 
 class CutOff(Chaos):
