@@ -36,7 +36,12 @@ class sharded_counter {
   /// The sum of all cells: everything added before the call, and some of what is added meanwhile.
   std::int64_t load() const {
     sched::point("sharded_counter::load", this);
-    return static_cast<std::int64_t>(sum() - base_.load(std::memory_order_acquire));
+    const std::uint64_t base = base_.load(std::memory_order_acquire);
+    const std::uint64_t total = sum();
+    if (base_.load(std::memory_order_acquire) == base) [[likely]]
+      return static_cast<std::int64_t>(total - base);
+    const std::scoped_lock hold(exchanging_);  // an exchange came between, and belongs to neither
+    return static_cast<std::int64_t>(sum() - base_.load(std::memory_order_relaxed));
   }
 
   /// Makes the counter `value`; returns what it was.
@@ -62,7 +67,7 @@ class sharded_counter {
 
   sched::per_thread<cell> cells_;
   std::atomic<std::uint64_t> base_{0};  // what the cells held in sum when the counter was last set to 0
-  arch::spin_lock exchanging_;
+  mutable arch::spin_lock exchanging_;
 };
 
 /// One T for each thread, for statistics of several fields: updates touch the thread's own T alone, reading folds over

@@ -65,6 +65,23 @@ TEST_P(Counters, ShardedCounterExchangesNeitherLoseNorDouble) {
   EXPECT_EQ(taken + c.load(), 4LL * each);
 }
 
+// An exchange takes what was counted: whoever has not seen that counted must not see it taken.
+TEST_P(Counters, ShardedCounterNeverTakesMoreThanWasThere) {
+  gofer::sharded_counter c;
+  const int each = test::times(20'000);
+  test::run_in(GetParam(), 6, [&](int i) {
+    for (int k = 0; k < each; ++k) {
+      if (i % 2 == 0) {
+        EXPECT_GE(c.load(), 0);
+      } else {
+        c.increment();
+        EXPECT_GE(c.exchange(0), 0);
+      }
+      if (k % 100 == 0) gofer::yield();
+    }
+  });
+}
+
 struct pair {
   std::int64_t first = 0, second = 0;
 };
