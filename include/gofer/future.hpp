@@ -161,18 +161,22 @@ class future {
 };
 
 /// Starts `f(args...)` as a fiber and returns its result to come. std::async, without its policies: it always runs
-/// beside the caller.
+/// beside the caller. `f` and the arguments are destroyed before the result is there.
 ///
 ///     auto page = gofer::async(fetch, url);
 ///     parse(page.get());
 template <class F, class... Args>
 auto async(F&& f, Args&&... args) -> future<std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>> {
   using result = std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>;
+  using call = std::tuple<std::decay_t<F>, std::decay_t<Args>...>;
   auto shared = std::make_shared<tasks::outcome<result>>();
-  go([shared, f = std::decay_t<F>(std::forward<F>(f)),
-      args = std::tuple<std::decay_t<Args>...>(std::forward<Args>(args)...)]() mutable {
+  go([shared, own = std::optional<call>(std::in_place, std::forward<F>(f), std::forward<Args>(args)...)]() mutable {
     shared->run([&]() -> result {
-      return std::apply([&](auto&... each) -> result { return std::invoke(std::move(f), std::move(each)...); }, args);
+      struct emptied {
+        std::optional<call>& it;
+        ~emptied() { it.reset(); }
+      } const at_end{own};
+      return std::apply([](auto&... each) -> result { return std::invoke(std::move(each)...); }, *own);
     });
   });
   return tasks::make_future(std::move(shared), true);
