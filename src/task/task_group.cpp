@@ -34,9 +34,14 @@ bool task_group::try_enter() {
 }
 
 void task_group::leave(std::exception_ptr error) {
-  if (error != nullptr) cancel();  // before the group can be gone
+  if (error != nullptr) {
+    {
+      const std::scoped_lock hold(lock_);
+      errors_.push_back(std::move(error));
+    }
+    cancel();  // after that: what others throw because of it comes behind its cause; and before the group can be gone
+  }
   const std::scoped_lock hold(lock_);
-  if (error != nullptr) errors_.push_back(std::move(error));
   --running_;
   changed_.notify_all();  // under the lock: the group may be destroyed once it is free
 }
