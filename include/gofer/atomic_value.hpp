@@ -33,8 +33,9 @@ class snapshot {
   snapshot() noexcept = default;
   snapshot(snapshot&& other) noexcept
       : version_(std::exchange(other.version_, nullptr)), slot_(std::exchange(other.slot_, nullptr)) {}
-  snapshot(const snapshot& other) : version_(other.version_), slot_(version_ == nullptr ? nullptr : hazard::acquire()) {
-    if (slot_ != nullptr) slot_->protects.store(version_, std::memory_order_release);  // `other` protects it meanwhile
+  /// Costs a write to the version that all its copies share, where `load` costs none.
+  snapshot(const snapshot& other) noexcept : version_(other.version_) {
+    if (version_ != nullptr) version_->copies.fetch_add(1, std::memory_order_relaxed);  // `other` keeps it meanwhile
   }
   snapshot& operator=(snapshot other) noexcept {
     std::swap(version_, other.version_);
@@ -42,7 +43,11 @@ class snapshot {
     return *this;
   }
   ~snapshot() {
-    if (slot_ != nullptr) hazard::release(slot_);
+    if (slot_ != nullptr) {
+      hazard::release(slot_);
+    } else if (version_ != nullptr) {
+      version_->copies.fetch_sub(1, std::memory_order_release);  // pairs with the load in collect
+    }
   }
 
   /// The version's value; none must be asked of an empty snapshot, but by `get`, which is null then.
@@ -59,7 +64,7 @@ class snapshot {
   snapshot(hazard::version<T>* v, hazard::slot* s) noexcept : version_(v), slot_(s) {}
 
   hazard::version<T>* version_ = nullptr;
-  hazard::slot* slot_ = nullptr;
+  hazard::slot* slot_ = nullptr;  // null in a copy, which is counted in the version
 };
 
 /// A value that is replaced as a whole and read far more often: configuration, routing tables. Go's atomic.Value and

@@ -11,8 +11,8 @@
 namespace gofer::inline v0::hazard {
 namespace {
 
-/// Old versions are looked through when there are this many, or as many as there are slots: so each costs a share of a
-/// scan, and at most about as many old versions stay as there are readers.
+/// Old versions are looked through when this many have come since the last time, or as many as there are slots, or as
+/// had to stay: so each costs a share of a scan, and at most about as many old versions stay as there are readers.
 constexpr std::size_t least_batch = 64;
 
 /// Free slots of one thread. Its fibers use it without waiting in between, so nobody else is ever in it.
@@ -28,6 +28,7 @@ struct domain {
   arch::spin_lock lock;
   retired* waiting = nullptr;     // guarded by lock
   std::size_t waiting_count = 0;  // guarded by lock
+  std::size_t looked_at = 0;      // of these: had to stay when they were looked through; guarded by lock
 };
 
 domain& all() {
@@ -80,7 +81,8 @@ void retire(retired* object) noexcept {
     const std::scoped_lock hold(d.lock);
     object->next_retired = d.waiting;
     d.waiting = object;
-    due = ++d.waiting_count >= std::max(least_batch, d.slot_count.load(std::memory_order_relaxed));
+    const std::size_t fresh = ++d.waiting_count - d.looked_at;
+    due = fresh >= std::max({least_batch, d.slot_count.load(std::memory_order_relaxed), d.looked_at});
   }
   if (due) collect();
 }
@@ -91,28 +93,36 @@ void collect() noexcept {
   {
     const std::scoped_lock hold(d.lock);
     batch = std::exchange(d.waiting, nullptr);
-    d.waiting_count = 0;
+    d.waiting_count = d.looked_at = 0;
   }
   if (batch == nullptr) return;
   arch::heavy_fence();  // pairs with the light fence in protect: who has not announced by now sees the newer pointer
   std::vector<const void*> announced;
   const bool known = read_announcements(d, announced);
-  retired* still = nullptr;
   std::ranges::sort(announced);
+  // The copies after the slots: who made one, and gave its slot up before that was read, has been counted by now.
+  const auto looked_at = [&](const retired& r) {
+    return !known || std::ranges::binary_search(announced, static_cast<const void*>(&r)) ||
+           r.copies.load(std::memory_order_acquire) != 0;
+  };
+  retired* stay = nullptr;
+  retired* last = nullptr;
+  std::size_t count = 0;
   while (batch != nullptr) {
     retired* r = std::exchange(batch, batch->next_retired);
-    if (!known || std::ranges::binary_search(announced, static_cast<const void*>(r))) {
-      r->next_retired = std::exchange(still, r);
-    } else {
+    if (!looked_at(*r)) {
       r->destroy(r);
+      continue;
     }
+    if (stay == nullptr) last = r;
+    r->next_retired = std::exchange(stay, r);
+    ++count;
   }
-  while (still != nullptr) {
-    retired* r = std::exchange(still, still->next_retired);
-    const std::scoped_lock hold(d.lock);
-    r->next_retired = std::exchange(d.waiting, r);
-    ++d.waiting_count;
-  }
+  if (stay == nullptr) return;
+  const std::scoped_lock hold(d.lock);
+  last->next_retired = std::exchange(d.waiting, stay);
+  d.waiting_count += count;
+  d.looked_at += count;
 }
 
 }  // namespace gofer::inline v0::hazard

@@ -77,6 +77,60 @@ TEST(AtomicValueOne, OldVersionsAreFreed) {
   EXPECT_LT(counted::alive - before, 1000);
 }
 
+TEST(AtomicValueOne, CopiesOfManyVersionsKeepThemAndNoMore) {
+  constexpr int many = 10'000;
+  const int before = counted::alive;
+  gofer::atomic_value<counted> v(counted(0));
+  std::vector<gofer::snapshot<counted>> copies;
+  for (int i = 1; i <= many; ++i) {
+    v.store(counted(i));
+    const auto look = v.load();
+    copies.push_back(look);
+  }
+  for (int i = 0; i < many; ++i) EXPECT_EQ(copies[static_cast<std::size_t>(i)]->b, i + 1);
+  copies.clear();
+  for (int i = 0; i < 2 * many; ++i) v.store(counted(i));
+  EXPECT_LT(counted::alive - before, 1000);
+}
+
+/// Says whether it is there, also when it is not any more.
+struct fleeting {
+  std::atomic<bool> there{true};
+  fleeting() = default;
+  fleeting(const fleeting& /*other*/) {}
+  fleeting& operator=(const fleeting&) = delete;
+  ~fleeting() { there = false; }
+};
+
+// What goes from copy to copy is looked for in one place after another, and may always be where nobody looks.
+TEST_P(AtomicValue, StressCopiesKeepTheirVersion) {
+  gofer::atomic_value<fleeting> v(fleeting{});
+  std::vector<gofer::snapshot<fleeting>> others;  // to take a while to look through
+  for (int i = 0; i < 50; ++i) others.push_back(v.load());
+  std::atomic<bool> reading{true};
+  test::run_in(GetParam(), 2, [&](int i) {
+    if (i == 0) {
+      while (reading) {
+        for (int k = 0; k < 200; ++k) v.store({});
+        gofer::yield();
+      }
+      return;
+    }
+    const int rounds = test::times(5000);
+    for (int k = 0; k < rounds; ++k) {
+      auto look = v.load();
+      for (int c = 0; c < 1000; ++c) {
+        auto copy = look;
+        look = {};
+        EXPECT_TRUE(copy->there);
+        look = std::move(copy);
+      }
+      gofer::yield();
+    }
+    reading = false;
+  });
+}
+
 TEST(AtomicValueStress, AMillionUpdatesWithReadersWhoStallKeepFewVersions) {
   constexpr int each = 500'000;
   constexpr int writers = 2;

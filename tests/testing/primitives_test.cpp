@@ -447,10 +447,13 @@ TEST(AtomicValueExplored, AVersionIsThereAsLongAsASnapshotOfIt) {
       });
       for (int reader = 0; reader < 2; ++reader) {
         all.go([&] {
-          const auto look = value.load();
+          auto look = value.load();
           EXPECT_TRUE(*look->there);
           gofer::yield();
           const auto copy = look;
+          look = {};  // a collection may have passed where the copy is by now, and be about to come to the original
+          EXPECT_TRUE(*copy->there);
+          gofer::yield();
           EXPECT_TRUE(*copy->there);
         });
       }
@@ -517,6 +520,20 @@ TEST(TaskGroupExplored, TheFirstErrorStopsTheOthersAndIsRethrown) {
     EXPECT_THROW(group.wait(), std::runtime_error);
     EXPECT_EQ(stopped, 2);
     EXPECT_TRUE(group.token().stop_requested());
+  });
+}
+
+TEST(TaskGroupExplored, WhatAStoppedTaskThrowsIsNotTheFirstError) {
+  explored([] {
+    gofer::task_group group;
+    for (int i = 0; i < 2; ++i) {
+      group.go([](const std::stop_token& stop) {
+        while (!stop.stop_requested()) gofer::yield();
+        throw std::logic_error("stopped");
+      });
+    }
+    group.go([] { throw std::out_of_range("the cause"); });
+    EXPECT_THROW(group.wait(), std::out_of_range);
   });
 }
 
