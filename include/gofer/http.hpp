@@ -120,9 +120,9 @@ class response {
   /// the head has been sent.
   void reset();
 
-  /// Sets a field, in place of one of that name. What frames the message (Content-Length, Transfer-Encoding,
-  /// Connection) is the server's to set. Throws std::invalid_argument for names and values that may not be in a header,
-  /// such as those with a line end; std::logic_error once the head has been sent.
+  /// Sets a field, in place of one of that name; of Set-Cookie, one more. What frames the message (Content-Length,
+  /// Transfer-Encoding, Connection) is the server's to set. Throws std::invalid_argument for names and values that may
+  /// not be in a header, such as those with a line end; std::logic_error once the head has been sent.
   response& header(std::string_view name, std::string_view value);
 
   /// Adds to the body. While streaming blocks until the system has taken it, and throws std::system_error when the

@@ -78,7 +78,7 @@ response& response::header(std::string_view name, std::string_view value) {
   check_head_unsent("header");
   check_field("http::response::header", name, value);
   const auto found = std::ranges::find_if(fields_, [&](const auto& f) { return same_name(f.first, name); });
-  if (found != fields_.end()) {
+  if (found != fields_.end() && !same_name(name, "Set-Cookie")) {
     found->second = value;
   } else {
     fields_.emplace_back(name, value);

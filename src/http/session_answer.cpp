@@ -5,6 +5,7 @@
 #include <exception>
 #include <span>
 
+#include "http/fields.hpp"
 #include "http/server_core.hpp"
 #include "http/session.hpp"
 #include "http/status.hpp"
@@ -146,8 +147,8 @@ void session::append_head(const response& r, std::string_view framing, std::stri
   now_->out += ' ';
   now_->out += reason_phrase(r.status_);
   for (const auto& [name, value] : r.fields_) {
-    dated = dated || name == "Date";
-    typed = typed || name == "Content-Type" || name == "content-type";
+    dated = dated || same_name(name, "Date");
+    typed = typed || same_name(name, "Content-Type");
     ((now_->out += "\r\n") += name) += ": ";
     now_->out += value;
   }

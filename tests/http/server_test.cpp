@@ -72,6 +72,21 @@ TEST_F(Server, AnswersWithWhatTheHandlerWrites) {
   EXPECT_NE(a->head.find("Date: "), std::string::npos);
 }
 
+TEST_F(Server, AFieldIsSentOnceHoweverItIsWrittenAndCookiesAreSentAll) {
+  server_.emplace(on_a_free_port());
+  server_->handle("GET /", [](request&, response& r) {
+    r.header("content-TYPE", "x/y").header("Content-type", "x/z").header("DATE", "today");
+    r.header("Set-Cookie", "a=1").header("set-cookie", "b=2");
+  });
+  server_->start();
+  const std::string head = client().ask(get("/"))->head;
+  EXPECT_NE(head.find("\r\ncontent-TYPE: x/z\r\n"), std::string::npos) << head;
+  EXPECT_EQ(head.find("Content-Type"), std::string::npos) << head;
+  EXPECT_NE(head.find("\r\nDATE: today\r\n"), std::string::npos) << head;
+  EXPECT_EQ(head.find("Date"), std::string::npos) << head;
+  EXPECT_NE(head.find("\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\n"), std::string::npos) << head;
+}
+
 TEST_F(Server, KeepsConnectionsAlive) {
   start();
   auto c = client();
