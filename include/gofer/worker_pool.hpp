@@ -269,7 +269,7 @@ class pool_base {
  protected:
   explicit pool_base(std::shared_ptr<pool_core> core) : core_(std::move(core)) { core_->start(); }
   /// stop(). In a task of this pool, which cannot be waited for there, that ends the program.
-  ~pool_base() { core_->stop(); }
+  ~pool_base() { core_->end(); }
 
   std::shared_ptr<pool_core> core_;
 
@@ -312,6 +312,15 @@ class worker_pool : public tasks::pool_base {
     requires std::is_invocable_v<F&, Task> || std::is_invocable_v<F&, Task, std::stop_token>
   explicit worker_pool(F process, worker_pool_options options = {})
       : worker_pool(make_work(std::move(process), options), options, nullptr) {}
+
+  worker_pool(const worker_pool&) = delete;
+  worker_pool& operator=(const worker_pool&) = delete;
+  /// stop(). `process` is destroyed before this returns. In a task of this pool, which cannot be waited for there, that
+  /// ends the program.
+  ~worker_pool() {
+    core_->stop();
+    if (!sched::stopped()) work_->process = nullptr;
+  }
 
   /// Returns the task's id, from 1 in the order of acceptance. When the queue is full does what the options say. Throws
   /// pool_stopped after drain or stop, queue_full with overflow::reject, and also where with overflow::block all

@@ -3,6 +3,7 @@
 #include <mutex>
 #include <stdexcept>
 
+#include <gofer/detail/sched/point.hpp>
 #include <gofer/go.hpp>
 #include <gofer/http.hpp>
 
@@ -67,9 +68,12 @@ void server_core::accept_connections() noexcept {
       sleep_for(pause_after_error);
     }
   }
-  const std::scoped_lock hold(lock_);
-  --session_count_;
-  changed_.notify_all();
+  {
+    const std::scoped_lock hold(lock_);
+    --session_count_;
+    changed_.notify_all();
+  }
+  sched::point("http: accepts no more", this);
 }
 
 /// What the fiber of a connection does, from accept to close.
@@ -135,10 +139,13 @@ std::unique_ptr<session> server_core::begin_session(net::connection c) noexcept 
 /// A connection that was taken on is closed.
 void server_core::let_go(bool welcome) noexcept {
   counted.local([](counters& n) { ++n.closed; });
-  const std::scoped_lock hold(lock_);
-  --session_count_;
-  if (!welcome) --turned_away_;
-  changed_.notify_all();
+  {
+    const std::scoped_lock hold(lock_);
+    --session_count_;
+    if (!welcome) --turned_away_;
+    changed_.notify_all();
+  }
+  sched::point("http: a connection is closed", this);
 }
 
 void server_core::link(session& s) {
@@ -198,6 +205,12 @@ void server_core::wait_for_sessions() {
   changed_.wait(hold, [&] { return session_count_ == 0; });
 }
 
+/// When no session is left. Their fibers keep the core for a moment more; what users gave goes with the server.
+void server_core::forget_handlers() noexcept {
+  routes = {};
+  around.clear();
+}
+
 void server_core::wait_until_shut_down() {
   std::unique_lock hold(lock_);
   changed_.wait(hold, [&] { return shut_down_; });
@@ -237,7 +250,9 @@ server::server(server_options options) : core_(std::make_shared<server_core>(std
 
 server::~server() {
   core_->shut_down(std::chrono::nanoseconds(0));
-  if (!sched::stopped()) core_->wait_for_sessions();  // after main no handler runs any more
+  if (sched::stopped()) return;  // after main no handler runs any more
+  core_->wait_for_sessions();
+  core_->forget_handlers();
 }
 
 void server::handle(std::string_view pattern, handler h, route_options options) {

@@ -33,6 +33,7 @@ class server_core : public std::enable_shared_from_this<server_core> {
   void wait_until_shut_down();
   bool shut_down(std::chrono::nanoseconds grace);
   void wait_for_sessions();
+  void forget_handlers() noexcept;
   void load_certificate();
   std::string address() const;
   bool started() const;

@@ -184,6 +184,11 @@ void pool_core::stop() {
   close_once(hold);
 }
 
+void pool_core::end() noexcept {
+  stop();
+  if (!sched::stopped()) options_.on_scale = nullptr;
+}
+
 /// Settles jobs that are neither queued nor run any more.
 void pool_core::discard(job_list dropped, const char* why) {
   const auto error = std::make_exception_ptr(task_discarded("worker_pool \"" + options_.name + "\": " + why));

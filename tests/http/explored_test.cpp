@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <initializer_list>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -75,6 +76,31 @@ TEST(ServerExplored, AnswersEveryRequestOnAGoodNetwork) {
         EXPECT_TRUE(server.shutdown(1s));
         EXPECT_EQ(server.stats().requests, 2U);
         EXPECT_EQ(server.stats().connections, 0U);
+      },
+      {.schedules = schedules});
+}
+
+TEST(ServerExplored, WhatItsHandlersHoldIsGoneWhenTheServerIs) {
+  gofer::testing::explore(
+      [] {
+        const gofer::testing::net network;
+        auto of_handler = std::make_shared<std::string>("hello");
+        auto of_middleware = std::make_shared<std::string>("around");
+        const std::weak_ptr<std::string> handles = of_handler;
+        const std::weak_ptr<std::string> is_around = of_middleware;
+        {
+          http::server server({.address = "example.test:80"});
+          server.handle("GET /hello",
+                        [kept = std::move(of_handler)](http::request&, http::response& r) { r.write(*kept); });
+          server.use([kept = std::move(of_middleware)](http::request&, http::response& r, const auto& next) {
+            r.header("X-Kept", *kept);
+            next();
+          });
+          server.start();
+          two_clients([](const std::string& answer) { EXPECT_NE(answer.find("hello"), std::string::npos); });
+        }
+        EXPECT_TRUE(handles.expired());
+        EXPECT_TRUE(is_around.expired());
       },
       {.schedules = schedules});
 }

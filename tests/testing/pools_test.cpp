@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <set>
 #include <stdexcept>
 #include <stop_token>
@@ -346,6 +347,23 @@ TEST(WorkerPoolExplored, AnObserverHearsOfNothingOnceThePoolHasEnded) {
 }
 
 // In virtual time: half a second of work for eight workers, half a second of none, and so on.
+TEST(WorkerPoolExplored, WhatItWasGivenIsGoneWhenThePoolIs) {
+  explored([] {
+    auto of_process = std::make_shared<int>(1);
+    auto of_observer = std::make_shared<int>(2);
+    const std::weak_ptr<int> processes = of_process;
+    const std::weak_ptr<int> observes = of_observer;
+    {
+      worker_pool<int, int> pool([kept = std::move(of_process)](int i) { return i + *kept; },
+                                 {.min_workers = 2, .on_scale = [kept = std::move(of_observer)](auto, auto) {}});
+      submit_some(pool, 2);
+      pool.drain();
+    }
+    EXPECT_TRUE(processes.expired());
+    EXPECT_TRUE(observes.expired());
+  });
+}
+
 TEST(WorkerPoolExplored, ALoadThatComesAndGoesDoesNotMakeItFlap) {
   gofer::testing::explore(
       [] {

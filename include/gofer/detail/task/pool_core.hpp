@@ -166,6 +166,9 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
 
   bool drain(const sched::wait_limit& limit);
   void stop();
+  /// The pool's handle goes: stop(), and what users gave goes with it. Fibers of workers keep the rest for a moment
+  /// more.
+  void end() noexcept;
   bool wait_idle(const sched::wait_limit& limit);
   void resize(std::size_t min_workers, std::size_t max_workers);
   /// Whether it is one of this pool's tasks that calls, in a worker or in whom it was submitted by.
@@ -235,7 +238,7 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
     tell_quiet();
   }
 
-  const worker_pool_options options_;
+  worker_pool_options options_;
   std::function<void()> close_;
   // Of a pool with results that of the channel they go through: to put a result, to count its task and to take the next
   // one is a single critical section then. Else own_lock_.
