@@ -130,8 +130,8 @@ class listener {
 /// Connects as `dial` does, giving up at `deadline`.
 connection dial_until(std::string_view address, sched::time_point deadline);
 
-/// Connects to an address, to the first of a name's that answers. Throws std::system_error, timed_out when that takes
-/// longer than `timeout`; looking a name up is not cut short.
+/// Connects to an address, to the first of a name's that answers; one that does not leaves the others their part of the
+/// time. Throws std::system_error, timed_out when that takes longer than `timeout`; looking a name up is not cut short.
 template <class Rep, class Period>
 connection dial(std::string_view address, std::chrono::duration<Rep, Period> timeout) {
   return dial_until(address, sched::deadline_after(timeout));

@@ -11,6 +11,8 @@
 #include <gofer/detail/sched/time.hpp>
 #include <gofer/net.hpp>
 
+#include "net/address.hpp"
+
 /// What connections and listeners stand on: the system's network, or in an exploration one in memory.
 namespace gofer::inline v0::net {
 
@@ -78,6 +80,10 @@ class network {
  protected:
   ~network() = default;
 };
+
+/// Connects to the first of these, at least one, that answers. None can use up the time of those behind it. Throws
+/// std::system_error with the last one's error.
+std::unique_ptr<socket> dial_first(std::span<const endpoint> all, sched::time_point deadline);
 
 /// Of the machine.
 network& system_network() noexcept;

@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
@@ -18,6 +19,7 @@ namespace {
 
 constexpr int backlog = 4096;  // the kernel lowers it to net.core.somaxconn
 constexpr std::chrono::milliseconds pause_without_descriptors{10};
+constexpr std::chrono::seconds least_share{1};  // after which the kernel asks for a connection again
 
 class system_socket final : public socket {
  public:
@@ -209,25 +211,39 @@ class of_system final : public network {
   }
 
   std::unique_ptr<socket> dial(std::string_view address, sched::time_point deadline) override {
-    std::error_code error;
-    for (const endpoint& to : resolve(address)) {
-      const long number = arch::system_call(
-          [&] { return ::socket(to.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0); });
-      if (number < 0) {
-        error.assign(static_cast<int>(-number), std::system_category());
-        continue;
-      }
-      auto s = std::make_unique<system_socket>(static_cast<int>(number), to);
-      s->connect(to, deadline, error);
-      if (error) continue;
-      s->disable_delay();
-      return s;
-    }
-    throw std::system_error(error);
+    return dial_first(resolve(address), deadline);
   }
 };
 
+/// When to give up one of so many that are left: an equal part of the time is its own, but no less than what one lost
+/// packet costs.
+sched::time_point share_of(sched::time_point deadline, std::size_t left) noexcept {
+  if (left == 1 || deadline == sched::no_deadline) return deadline;
+  const sched::time_point now = sched::now();
+  const auto share = std::max<sched::time_point::duration>((deadline - now) / left, least_share);
+  return std::min(deadline, now + share);
+}
+
 }  // namespace
+
+std::unique_ptr<socket> dial_first(std::span<const endpoint> all, sched::time_point deadline) {
+  std::error_code error;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const endpoint& to = all[i];
+    const long number = arch::system_call(
+        [&] { return ::socket(to.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0); });
+    if (number < 0) {
+      error.assign(static_cast<int>(-number), std::system_category());
+      continue;
+    }
+    auto s = std::make_unique<system_socket>(static_cast<int>(number), to);
+    s->connect(to, share_of(deadline, all.size() - i), error);
+    if (error) continue;
+    s->disable_delay();
+    return s;
+  }
+  throw std::system_error(error);
+}
 
 network& system_network() noexcept {
   static of_system instance;
