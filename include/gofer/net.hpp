@@ -4,11 +4,12 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <system_error>
 
-#include <gofer/detail/sched/time.hpp>
+#include <gofer/detail/sched/waiter.hpp>
 
 /// TCP for fibers and threads: calls that wait for the other side block the caller alone.
 ///
@@ -127,14 +128,15 @@ class listener {
   handle acceptor_;
 };
 
-/// Connects as `dial` does, giving up at `deadline`.
-connection dial_until(std::string_view address, sched::time_point deadline);
+/// Connects as `dial` does.
+connection dial_within(std::string_view address, const sched::wait_limit& limit);
 
 /// Connects to an address, to the first of a name's that answers; one that does not leaves the others their part of the
-/// time. Throws std::system_error, timed_out when that takes longer than `timeout`; looking a name up is not cut short.
+/// time. Throws std::system_error, timed_out when that takes longer than `timeout`, operation_canceled when a stop is
+/// requested first; looking a name up is not cut short.
 template <class Rep, class Period>
-connection dial(std::string_view address, std::chrono::duration<Rep, Period> timeout) {
-  return dial_until(address, sched::deadline_after(timeout));
+connection dial(std::string_view address, std::chrono::duration<Rep, Period> timeout, std::stop_token stop = {}) {
+  return dial_within(address, {.deadline = sched::deadline_after(timeout), .stop = &stop});
 }
 
 }  // namespace gofer::inline v0::net

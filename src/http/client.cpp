@@ -90,7 +90,7 @@ class client_core {
     for (;;) {
       std::optional<net::connection> kept = take(where.server());
       exchange e{.core = *this, .request = request, .message = message, .fresh = !kept.has_value()};
-      e.connection = kept ? std::move(*kept) : connect(where);
+      e.connection = kept ? std::move(*kept) : connect(where, request);
       std::optional<answer> got = e.run();
       if (!got) continue;  // the connection had been closed: another
       if (e.reusable) keep(where.server(), std::move(e.connection));
@@ -172,14 +172,23 @@ class client_core {
                             "http::client: a stop was requested of asking " + request.url);
   }
 
-  net::connection connect(const location& where) {
-    net::connection c = net::dial(where.address, options_.connect_timeout);
+  net::connection connect(const location& where, const client_request& request) {
+    net::connection c = dial(where, request);
     if (!where.secure) return c;
     std::unique_lock hold(lock_);
     if (tls_ == nullptr) tls_ = tls_context::for_client(options_.ca_file);
     const auto context = tls_;
     hold.unlock();
     return context->wrap(std::move(c), where.host);
+  }
+
+  net::connection dial(const location& where, const client_request& request) {
+    try {
+      return net::dial(where.address, options_.connect_timeout, request.stop);
+    } catch (const std::system_error& e) {
+      if (e.code() == std::errc::operation_canceled) throw_stopped(request);
+      throw;
+    }
   }
 
   /// The connection to that server that was used last and has not been closed since, as far as is known here.

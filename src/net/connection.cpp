@@ -66,9 +66,9 @@ std::string connection::remote_address() const { return socket_ == nullptr ? "" 
 
 std::string connection::local_address() const { return socket_ == nullptr ? "" : socket_->local_address(); }
 
-connection dial_until(std::string_view address, sched::time_point deadline) {
+connection dial_within(std::string_view address, const sched::wait_limit& limit) {
   try {
-    return connection_access::make(current_network().dial(address, deadline));
+    return connection_access::make(current_network().dial(address, limit));
   } catch (const std::system_error& e) {
     raise(e.code(), "cannot connect to", std::string(address));
   }

@@ -75,7 +75,7 @@ class network {
   network& operator=(const network&) = delete;
 
   virtual std::unique_ptr<acceptor> listen(std::string_view address, const listen_options& options) = 0;
-  virtual std::unique_ptr<socket> dial(std::string_view address, sched::time_point deadline) = 0;
+  virtual std::unique_ptr<socket> dial(std::string_view address, const sched::wait_limit& limit) = 0;
 
  protected:
   ~network() = default;
@@ -83,7 +83,7 @@ class network {
 
 /// Connects to the first of these, at least one, that answers. None can use up the time of those behind it. Throws
 /// std::system_error with the last one's error.
-std::unique_ptr<socket> dial_first(std::span<const endpoint> all, sched::time_point deadline);
+std::unique_ptr<socket> dial_first(std::span<const endpoint> all, const sched::wait_limit& limit);
 
 /// Of the machine.
 network& system_network() noexcept;

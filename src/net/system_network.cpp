@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <stop_token>
 #include <utility>
 
 #include <gofer/go.hpp>
@@ -210,8 +211,8 @@ class of_system final : public network {
     return std::make_unique<system_acceptor>(resolve(address).front(), options);
   }
 
-  std::unique_ptr<socket> dial(std::string_view address, sched::time_point deadline) override {
-    return dial_first(resolve(address), deadline);
+  std::unique_ptr<socket> dial(std::string_view address, const sched::wait_limit& limit) override {
+    return dial_first(resolve(address), limit);
   }
 };
 
@@ -226,7 +227,8 @@ sched::time_point share_of(sched::time_point deadline, std::size_t left) noexcep
 
 }  // namespace
 
-std::unique_ptr<socket> dial_first(std::span<const endpoint> all, sched::time_point deadline) {
+std::unique_ptr<socket> dial_first(std::span<const endpoint> all, const sched::wait_limit& limit) {
+  const std::stop_token stop = limit.stoppable() ? *limit.stop : std::stop_token();
   std::error_code error;
   for (std::size_t i = 0; i < all.size(); ++i) {
     const endpoint& to = all[i];
@@ -237,7 +239,12 @@ std::unique_ptr<socket> dial_first(std::span<const endpoint> all, sched::time_po
       continue;
     }
     auto s = std::make_unique<system_socket>(static_cast<int>(number), to);
-    s->connect(to, share_of(deadline, all.size() - i), error);
+    {
+      const auto on_stop = [&] { s->close(); };
+      const std::stop_callback<decltype(on_stop)> stopping(stop, on_stop);
+      s->connect(to, share_of(limit.deadline, all.size() - i), error);
+    }
+    if (stop.stop_requested()) throw std::system_error(std::make_error_code(std::errc::operation_canceled));
     if (error) continue;
     s->disable_delay();
     return s;

@@ -71,7 +71,7 @@ std::unique_ptr<gofer::net::acceptor> memory_network::listen(std::string_view ad
   return made;
 }
 
-std::unique_ptr<gofer::net::socket> memory_network::dial(std::string_view address, sched::time_point deadline) {
+std::unique_ptr<gofer::net::socket> memory_network::dial(std::string_view address, const sched::wait_limit& limit) {
   sched::point("net::dial", this);
   const gofer::net::host_and_port where = gofer::net::split(address);
   const std::string host = canonical(where.host);
@@ -81,8 +81,11 @@ std::unique_ptr<gofer::net::socket> memory_network::dial(std::string_view addres
     const sched::in_order hold(&explores);
     answered = explores.happens(options.vanish) ? sched::no_deadline : arrival();
   }
-  crowd alone;
-  if (sched::now() < answered) alone.wait("net::dial", this, std::min(answered, deadline));
+  if (sched::now() < answered) {
+    const sched::wait_limit until{.deadline = std::min(answered, limit.deadline), .stop = limit.stop};
+    sched::waiter self("net::dial", this, until);
+    if (self.wait() == sched::waiter::stopped) throw std::system_error(error_of(std::errc::operation_canceled));
+  }
   const sched::in_order hold(&explores);
   if (sched::now() < answered) throw std::system_error(error_of(std::errc::timed_out));
   memory_acceptor* there = listening_at(host, port);

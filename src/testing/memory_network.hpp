@@ -37,7 +37,7 @@ class memory_network final : public gofer::net::network, public std::enable_shar
   /// Without shared ports: a second listener of an address is refused, whatever its options.
   std::unique_ptr<gofer::net::acceptor> listen(std::string_view address,
                                                const gofer::net::listen_options& options) override;
-  std::unique_ptr<gofer::net::socket> dial(std::string_view address, sched::time_point deadline) override;
+  std::unique_ptr<gofer::net::socket> dial(std::string_view address, const sched::wait_limit& limit) override;
 
   /// When what is sent now arrives.
   sched::time_point arrival() noexcept;

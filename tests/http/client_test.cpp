@@ -15,6 +15,7 @@
 #include <gofer/net.hpp>
 
 #include "support/callers.hpp"
+#include "support/silent_port.hpp"
 
 namespace {
 
@@ -181,6 +182,20 @@ TEST_F(Client, GivesUpWhenAskedTo) {
   stop.request_stop();
   EXPECT_EQ(asked.get(), std::errc::operation_canceled);
   EXPECT_THROW(client_.send({.url = url("/query"), .stop = stop.get_token()}), std::system_error);
+}
+
+TEST_F(Client, GivesUpWhenAskedToWhileNobodyAnswers) {
+  const test::silent_port silent;
+  std::stop_source stop;
+  const gofer::timer soon(10ms, [stop]() mutable { stop.request_stop(); });
+  client patient({.connect_timeout = 1h, .timeout = 1h});
+  try {
+    patient.send({.url = "http://" + gofer::net::to_string(silent.where()), .stop = stop.get_token()});
+    FAIL() << "it was answered";
+  } catch (const std::system_error& e) {
+    EXPECT_EQ(e.code(), std::errc::operation_canceled);
+    EXPECT_NE(std::string(e.what()).find("a stop was requested"), std::string::npos) << e.what();
+  }
 }
 
 TEST_F(Client, AKeptConnectionThatWasClosedIsReplaced) {

@@ -1,10 +1,7 @@
 #include <gofer/net.hpp>
 
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -14,18 +11,21 @@
 #include <functional>
 #include <span>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <system_error>
 #include <vector>
 
 #include <gofer/go.hpp>
 #include <gofer/latch.hpp>
+#include <gofer/time.hpp>
 #include <gofer/wait_group.hpp>
 
 #include "arch/sanitizer.hpp"
 #include "net/address.hpp"
 #include "net/network.hpp"
 #include "support/callers.hpp"
+#include "support/silent_port.hpp"
 
 namespace {
 
@@ -320,44 +320,28 @@ TEST(NetNames, AreLookedUp) {
   EXPECT_TRUE(net::dial(listener.address(), 10s));
 }
 
-/// A port that answers nobody: it has all the connections that it may have before they are accepted.
-class silent_port {
- public:
-  silent_port() {
-    bind(listener_, at_.get(), at_.length);
-    listen(listener_, 0);
-    getsockname(listener_, at_.get(), &at_.length);
-    do {
-      callers_.push_back(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
-      connect(callers_.back(), at_.get(), at_.length);
-    } while (is_answered(callers_.back()));
-  }
-  silent_port(const silent_port&) = delete;
-  silent_port& operator=(const silent_port&) = delete;
-  ~silent_port() {
-    for (const int each : callers_) close(each);
-    close(listener_);
-  }
-  const net::endpoint& where() const { return at_; }
-
- private:
-  static bool is_answered(int caller) {
-    pollfd when{.fd = caller, .events = POLLOUT, .revents = 0};
-    return poll(&when, 1, 100) == 1;
-  }
-
-  net::endpoint at_ = net::resolve("127.0.0.1:0").front();
-  int listener_ = socket(AF_INET, SOCK_STREAM, 0);
-  std::vector<int> callers_;
-};
-
 TEST(NetNames, AnAddressThatDoesNotAnswerLeavesTimeForTheNext) {
-  const silent_port silent;
+  const test::silent_port silent;
   auto listener = net::listener::listen("127.0.0.1:0");
   const net::endpoint all[] = {silent.where(), net::resolve(listener.address()).front()};
-  EXPECT_NE(net::dial_first(all, gofer::sched::now() + 2s), nullptr);
-  const auto error = error_of([&] { net::dial_first(std::span(all).first(1), gofer::sched::now() + 10ms); });
+  EXPECT_NE(net::dial_first(all, {.deadline = gofer::sched::now() + 2s}), nullptr);
+  const auto error =
+      error_of([&] { net::dial_first(std::span(all).first(1), {.deadline = gofer::sched::now() + 10ms}); });
   EXPECT_EQ(error, std::errc::timed_out);
+}
+
+TEST_P(Net, ADialEndsWithAStop) {
+  const test::silent_port silent;
+  test::run_in(GetParam(), 2, [&](int i) {
+    std::stop_source stop;
+    const gofer::timer soon(i * 10ms, [stop]() mutable { stop.request_stop(); });
+    const auto error = error_of([&] { net::dial(net::to_string(silent.where()), 1h, stop.get_token()); });
+    EXPECT_EQ(error, std::errc::operation_canceled);
+  });
+  auto listener = net::listener::listen("127.0.0.1:0");
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_EQ(error_of([&] { net::dial(listener.address(), 1h, stop.get_token()); }), std::errc::operation_canceled);
 }
 
 #if !defined(GOFER_ASAN)  // UBSan opens a pipe to look at an object's type, and takes a failure for a wrong object
