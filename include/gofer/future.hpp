@@ -13,6 +13,7 @@
 #include <utility>
 
 #include <gofer/condition_variable.hpp>
+#include <gofer/detail/sched/point.hpp>
 #include <gofer/go.hpp>
 
 namespace gofer::inline v0 {
@@ -36,63 +37,69 @@ class outcome {
     try {
       if constexpr (std::is_void_v<R>) {
         std::invoke(std::forward<F>(f));
-        finish([&] { value_.emplace(); });
+        value_.emplace();
       } else if constexpr (std::is_reference_v<R>) {
         R result = std::invoke(std::forward<F>(f));
-        finish([&] { value_.emplace(&result); });
+        value_.emplace(&result);
       } else {
-        R result = std::invoke(std::forward<F>(f));
-        finish([&] { value_.emplace(std::move(result)); });
+        value_.emplace(std::invoke(std::forward<F>(f)));
       }
     } catch (...) {
-      fail(std::current_exception());
+      error_ = std::current_exception();
     }
+    finish();  // nothing of the result is left here by now, nor of the exception
   }
 
   void fail(std::exception_ptr error) noexcept {
-    finish([&] { error_ = std::move(error); });
-  }
-
-  bool ready() const {
-    const std::scoped_lock hold(lock_);
-    return settled();
+    error_ = std::move(error);
+    finish();
   }
 
   void wait() {
     std::unique_lock hold(lock_);
-    changed_.wait(hold, [&] { return settled(); });
+    changed_.wait(hold, [&] { return settled_; });
   }
   bool wait(const std::stop_token& stop) {
     std::unique_lock hold(lock_);
-    return changed_.wait(hold, stop, [&] { return settled(); });
+    return changed_.wait(hold, stop, [&] { return settled_; });
   }
   bool wait_until(sched::time_point deadline) {
     std::unique_lock hold(lock_);
-    return changed_.wait_until(hold, deadline, [&] { return settled(); });
+    return changed_.wait_until(hold, deadline, [&] { return settled_; });
   }
 
-  /// After a wait, once.
+  /// Waits, for nobody who would take the result.
+  void drop() {
+    wait();
+    value_.reset();
+    error_ = nullptr;
+  }
+
+  /// After a wait, once. Leaves nothing here: whoever was to fulfil it may keep this for a moment more.
   R take() {
     if (error_ != nullptr) std::rethrow_exception(std::move(error_));
     if constexpr (std::is_reference_v<R>) {
       return static_cast<R>(**value_);
     } else if constexpr (!std::is_void_v<R>) {
-      return std::move(*value_);
+      R taken = std::move(*value_);
+      value_.reset();
+      return taken;
     }
   }
 
  private:
-  template <class Store>
-  void finish(Store&& store) {
-    const std::scoped_lock hold(lock_);
-    store();
-    changed_.notify_all();
+  void finish() noexcept {
+    {
+      const std::scoped_lock hold(lock_);
+      settled_ = true;
+      changed_.notify_all();
+    }
+    sched::point("future: the result is there", this);
   }
 
-  bool settled() const noexcept { return value_.has_value() || error_ != nullptr; }
-
-  mutable mutex lock_;
+  mutex lock_;
   condition_variable changed_;
+  bool settled_ = false;  // guarded by lock_; from then on one of these is there, and the future's:
   std::optional<stored<R>> value_;
   std::exception_ptr error_;
 };
@@ -119,7 +126,7 @@ class future {
     return *this;
   }
   ~future() {
-    if (outcome_ != nullptr && joins_) outcome_->wait();
+    if (outcome_ != nullptr && joins_) outcome_->drop();
   }
 
   /// False for one that was made empty, moved from, or asked for its result. All below throw std::future_error

@@ -77,18 +77,6 @@ TEST_P(Async, DestructionWaits) {
   });
 }
 
-TEST_P(Async, WhatTheCallableHoldsIsGoneWhenTheResultIsThere) {
-  test::run_in(GetParam(), 2, [](int) {
-    for (int i = 0; i < test::times(2000); ++i) {
-      auto held = std::make_shared<int>(i);
-      const std::weak_ptr<int> there = held;
-      EXPECT_EQ(gofer::async([kept = held](const std::shared_ptr<int>& same) { return *same; }, std::move(held)).get(),
-                i);
-      EXPECT_TRUE(there.expired());
-    }
-  });
-}
-
 TEST_P(Async, StressManyAtOnce) {
   test::run_in(GetParam(), 4, [](int) {
     for (int i = 0; i < test::times(1000); ++i) {

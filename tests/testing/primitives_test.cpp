@@ -616,6 +616,34 @@ TEST(FutureExplored, GetsWhatTheFiberReturnsOrThrows) {
   });
 }
 
+// Whose moves leave something behind.
+struct copied_only {
+  explicit copied_only(std::shared_ptr<int> p) : held(std::move(p)) {}
+  copied_only(const copied_only&) = default;
+  std::shared_ptr<int> held;
+};
+
+TEST(FutureExplored, NothingOfACallIsLeftWhenItsResultIsTaken) {
+  explored([] {
+    auto held = std::make_shared<int>(7);
+    const std::weak_ptr<int> there = held;
+    EXPECT_EQ(gofer::async([kept = held](const std::shared_ptr<int>& same) { return *kept + *same; }, held).get(), 14);
+    EXPECT_EQ(there.use_count(), 1) << "of the callable";
+    EXPECT_EQ(*gofer::async([&] { return copied_only(std::move(held)); }).get().held, 7);
+    EXPECT_TRUE(there.expired()) << "of the result";
+
+    held = std::make_shared<int>(8);
+    const std::weak_ptr<int> dropped = held;
+    gofer::async([&] { return copied_only(std::move(held)); });
+    EXPECT_TRUE(dropped.expired()) << "of one that nobody takes";
+
+    held = std::make_shared<int>(9);
+    const std::weak_ptr<int> thrown = held;
+    EXPECT_THROW(gofer::async([&] { throw copied_only(std::move(held)); }).get(), copied_only);
+    EXPECT_TRUE(thrown.expired()) << "of an exception";
+  });
+}
+
 TEST(TimerExplored, FiresOrIsStopped) {
   explored([] {
     std::atomic<int> fired = 0;
