@@ -479,26 +479,6 @@ TEST(WorkerPoolQueue, RunsInTheCallerIfAsked) {
   for (auto& r : pool.results()) EXPECT_EQ(r.value(), r.id != 3);
 }
 
-TEST(WorkerPoolQueue, NothingIsDiscardedForATaskThatAnIdleWorkerTakes) {
-  gofer::latch running(1);
-  gofer::latch go_on(1);
-  gofer::worker_pool<int> pool(
-      [&](int i) {
-        if (i != 0) return;
-        running.count_down();
-        go_on.wait();
-      },
-      {.min_workers = 2, .queue_capacity = 1, .when_full = gofer::overflow::discard_oldest});
-  pool.submit(0, {.key = 1});
-  running.wait();
-  pool.submit(1, {.key = 1});  // fills the queue until its key's turn comes
-  pool.submit(2);
-  while (pool.stats().completed + pool.stats().discarded == 0) gofer::yield();
-  go_on.count_down();
-  pool.drain();
-  EXPECT_EQ(pool.stats().completed, 3U);
-}
-
 // Each task submits two more to its own pool, until the queue is full and nobody is left to take from it.
 TEST(WorkerPoolQueue, TasksThatSubmitToTheirOwnPoolAreToldBeforeAllAreStuck) {
   gofer::worker_pool<int, int>* own = nullptr;

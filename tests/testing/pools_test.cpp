@@ -155,6 +155,26 @@ TEST(WorkerPoolExplored, WhatIsDiscardedForANewerTaskHasItsResult) {
   });
 }
 
+TEST(WorkerPoolExplored, NothingIsDiscardedForATaskThatAnIdleWorkerTakes) {
+  explored([] {
+    gofer::latch go_on(1);
+    worker_pool<int> pool(
+        [&](int i) {
+          if (i == 0) go_on.wait();
+        },
+        {.min_workers = 2, .queue_capacity = 1, .when_full = overflow::discard_oldest});
+    pool.submit(0, {.key = 1});
+    gofer::sleep_for(1ms);       // until one worker waits in the task, and the other for one
+    pool.submit(1, {.key = 1});  // fills the queue until its key's turn comes
+    pool.submit(2);
+    gofer::sleep_for(1ms);
+    EXPECT_EQ(pool.stats().completed, 1U);
+    go_on.count_down();
+    pool.drain();
+    EXPECT_EQ(pool.stats().completed, 3U);
+  });
+}
+
 TEST(WorkerPoolExplored, TheCallerRunsWhatDoesNotFit) {
   explored([] {
     worker_pool<int, int> pool([](int i) { return i; },
