@@ -132,8 +132,8 @@ class listener {
 connection dial_within(std::string_view address, const sched::wait_limit& limit);
 
 /// Connects to an address, to the first of a name's that answers; one that does not leaves the others their part of the
-/// time. Throws std::system_error, timed_out when that takes longer than `timeout`, operation_canceled when a stop is
-/// requested first; looking a name up is not cut short.
+/// time, if that is more than a second. Throws std::system_error, timed_out when that takes longer than `timeout`,
+/// operation_canceled when a stop is requested first; looking a name up is not cut short.
 template <class Rep, class Period>
 connection dial(std::string_view address, std::chrono::duration<Rep, Period> timeout, std::stop_token stop = {}) {
   return dial_within(address, {.deadline = sched::deadline_after(timeout), .stop = &stop});

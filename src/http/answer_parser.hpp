@@ -2,9 +2,12 @@
 
 #include <boost/beast/http/basic_parser.hpp>
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 #include <gofer/http_client.hpp>
+
+#include "http/chunk_heads.hpp"
 
 namespace gofer::inline v0::http {
 
@@ -41,9 +44,12 @@ class answer_parser final : private boost::beast::http::basic_parser<false> {
   void on_finish_impl(error_code& ec) override;
 
   void take_body(string_view part);
+  [[noreturn]] void refuse(const std::string& why) const;
 
   answer& answer_;
   const client_request& request_;
+  const std::size_t most_unread_;
+  chunk_heads heads_;
 };
 
 }  // namespace gofer::inline v0::http

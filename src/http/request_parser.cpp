@@ -21,22 +21,6 @@ constexpr std::size_t most_fields = 100;
 constexpr refusal too_large{.status = 413, .why = "the request's body is too large"};
 constexpr refusal wrong_chunk{.status = 400, .why = "a chunk of the request's body is wrong"};
 
-/// "5;name=value": a size, and extensions of which no quoted one is open at the end.
-bool is_chunk_head(std::string_view line) noexcept {
-  const auto size = std::min(line.find_first_not_of("0123456789abcdefABCDEF"), line.size());
-  if (size == 0) return false;
-  const std::string_view extensions = line.substr(size);
-  if (!extensions.empty() && extensions[0] != ';') return false;
-  bool quoted = false;
-  for (std::size_t i = 0; i < extensions.size(); ++i) {
-    const char c = extensions[i];
-    if (is_control(c)) return false;
-    if (c == '"') quoted = !quoted;
-    if (c == '\\' && quoted && ++i == extensions.size()) return false;
-  }
-  return !quoted;
-}
-
 refusal explain(const boost::beast::error_code& ec) {
   if (ec == error::bad_version) return {.status = 505, .why = "only HTTP/1.1 and HTTP/1.0 are spoken here"};
   if (ec == error::bad_transfer_encoding) return {.status = 400, .why = "the request's transfer coding is wrong"};
@@ -71,33 +55,15 @@ std::size_t request_parser::take(std::string_view bytes, refusal& why) {
     why = head_.look(rest);
     if (why || !head_.ended()) return skipped;
   }
-  if (in_chunk_head_) {
-    const chunk_head next = look_at_chunk_head(rest);
-    if (next == chunk_head::wrong) why = wrong_chunk;
-    if (next != chunk_head::right) return skipped;
+  if (const auto next = heads_.at(rest); next != chunk_heads::look::right) {
+    if (next == chunk_heads::look::wrong) why = wrong_chunk;
+    return skipped;
   }
   input_ = rest;
   error_code ec;
   const std::size_t taken = base::put({rest.data(), rest.size()}, ec);
   if (ec && ec != error::need_more) why = refused_ ? refused_ : explain(ec);
   return skipped + taken;
-}
-
-/// The line that the parser reads next. Given a quote that is open at its end, that one reads on for as long as there
-/// is something, and comes to a size that depends on how much that is.
-request_parser::chunk_head request_parser::look_at_chunk_head(std::string_view bytes) const noexcept {
-  constexpr std::size_t shortest_end = 5;  // "0", an end of line, and another; the parser relies on so much
-  const bool enough = bytes.size() >= shortest_end;
-  if (after_chunk_) {  // whose end comes first
-    if (!std::string_view("\r\n").starts_with(bytes.substr(0, 2))) return chunk_head::wrong;
-    if (bytes.size() < 2) return chunk_head::incomplete;
-    bytes.remove_prefix(2);
-  }
-  const auto end = bytes.find('\n');
-  if (end == std::string_view::npos) return chunk_head::incomplete;
-  const bool right = end > 0 && bytes[end - 1] == '\r' && is_chunk_head(bytes.substr(0, end - 1));
-  if (!right) return chunk_head::wrong;
-  return enough ? chunk_head::right : chunk_head::incomplete;
 }
 
 void request_parser::refuse(int status, const char* why, error_code& ec) {
@@ -192,7 +158,7 @@ void request_parser::check_transfer_coding(error_code& ec) {
   if (lengths_ != 0) return refuse(400, "the request has both Content-Length and Transfer-Encoding", ec);
   if (http_1_0_ || codings_ > 1 || coding_.empty()) return refuse(400, wrong, ec);
   if (boost::beast::iequals(coding_, "chunked")) {
-    in_chunk_head_ = true;
+    heads_.begin();
     return;
   }
   // Chunked more than once, or not last, can be read in more than one way.
@@ -230,7 +196,7 @@ std::size_t request_parser::take_body(string_view part, error_code& ec) {
 std::size_t request_parser::on_body_impl(string_view body, error_code& ec) { return take_body(body, ec); }
 
 void request_parser::on_chunk_header_impl(std::uint64_t size, string_view extensions, error_code& ec) {
-  in_chunk_head_ = false;
+  heads_.head_read();
   if (check_body(size, ec)) count_surplus(extensions.size(), ec);
 }
 
@@ -241,7 +207,7 @@ void request_parser::count_surplus(std::size_t size, error_code& ec) {
 }
 
 std::size_t request_parser::on_chunk_body_impl(std::uint64_t left, string_view body, error_code& ec) {
-  in_chunk_head_ = after_chunk_ = left == body.size();
+  heads_.chunk_read(left == body.size());
   return take_body(body, ec);
 }
 

@@ -9,6 +9,7 @@
 
 #include <gofer/http.hpp>
 
+#include "http/chunk_heads.hpp"
 #include "http/head_check.hpp"
 #include "http/refusal.hpp"
 
@@ -54,9 +55,6 @@ class request_parser final : private boost::beast::http::basic_parser<true> {
   std::size_t on_chunk_body_impl(std::uint64_t left, string_view body, error_code& ec) override;
   void on_finish_impl(error_code& ec) override;
 
-  enum class chunk_head : std::uint8_t { incomplete, right, wrong };
-
-  chunk_head look_at_chunk_head(std::string_view bytes) const noexcept;
   void refuse(int status, const char* why, error_code& ec);
   void take_trailer(field f, std::size_t size, error_code& ec);
   std::size_t take_body(string_view part, error_code& ec);
@@ -72,10 +70,9 @@ class request_parser final : private boost::beast::http::basic_parser<true> {
   std::size_t body_ = 0;  // bytes so far
   const std::size_t most_surplus_;
   std::size_t surplus_ = 0;
-  bool in_chunk_head_ = false;  // the parser reads one next
-  bool after_chunk_ = false;    // and before it the end of a chunk
-  bool begun_ = false;          // something other than an empty line has come
-  std::string_view input_;      // what the parser is looking at
+  chunk_heads heads_;
+  bool begun_ = false;      // something other than an empty line has come
+  std::string_view input_;  // what the parser is looking at
   std::vector<std::string> segments_;
   std::size_t hosts_ = 0;  // fields of this name, and below
   std::size_t lengths_ = 0;

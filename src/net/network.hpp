@@ -81,8 +81,8 @@ class network {
   ~network() = default;
 };
 
-/// Connects to the first of these, at least one, that answers. None can use up the time of those behind it. Throws
-/// std::system_error with the last one's error.
+/// Connects to the first of these, at least one, that answers. Where the time is more than a second for each, none can
+/// use up that of those behind it. Throws std::system_error with the last one's error.
 std::unique_ptr<socket> dial_first(std::span<const endpoint> all, const sched::wait_limit& limit);
 
 /// Of the machine.

@@ -219,8 +219,8 @@ class of_system final : public network {
 /// When to give up one of so many that are left: an equal part of the time is its own, but no less than what one lost
 /// packet costs.
 sched::time_point share_of(sched::time_point deadline, std::size_t left) noexcept {
-  if (left == 1 || deadline == sched::no_deadline) return deadline;
   const sched::time_point now = sched::now();
+  if (left == 1 || deadline == sched::no_deadline || deadline <= now) return deadline;
   const auto share = std::max<sched::time_point::duration>((deadline - now) / left, least_share);
   return std::min(deadline, now + share);
 }

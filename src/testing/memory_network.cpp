@@ -84,7 +84,10 @@ std::unique_ptr<gofer::net::socket> memory_network::dial(std::string_view addres
   if (sched::now() < answered) {
     const sched::wait_limit until{.deadline = std::min(answered, limit.deadline), .stop = limit.stop};
     sched::waiter self("net::dial", this, until);
-    if (self.wait() == sched::waiter::stopped) throw std::system_error(error_of(std::errc::operation_canceled));
+    self.wait();
+  }
+  if (limit.stoppable() && limit.stop->stop_requested()) {
+    throw std::system_error(error_of(std::errc::operation_canceled));
   }
   const sched::in_order hold(&explores);
   if (sched::now() < answered) throw std::system_error(error_of(std::errc::timed_out));

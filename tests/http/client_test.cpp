@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <optional>
@@ -9,6 +10,7 @@
 #include <stdexcept>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 #include <gofer/gofer.hpp>
@@ -56,15 +58,20 @@ class Client : public testing::Test {
 /// A server that reads what it is asked and answers what it is told, then closes.
 class raw_server {
  public:
-  explicit raw_server(std::string bytes) : listener_(gofer::net::listener::listen("127.0.0.1:0")) {
-    served_ = gofer::async([this, bytes] {
+  /// Says `bytes` to whoever asks, so many at a time, and closes.
+  explicit raw_server(std::string bytes, std::size_t at_a_time = std::string::npos)
+      : listener_(gofer::net::listener::listen("127.0.0.1:0")) {
+    served_ = gofer::async([this, bytes, at_a_time] {
       try {
         for (;;) {
           auto c = listener_.accept();
           char part[4096];
           (void)c.read_some(std::as_writable_bytes(std::span(part)));
           ++count_;
-          c.write(std::as_bytes(std::span(bytes)));
+          for (std::size_t at = 0; at < bytes.size(); at += std::min(at_a_time, bytes.size())) {
+            if (at != 0) gofer::sleep_for(1ms);  // so that they come apart
+            c.write(std::as_bytes(std::span(std::string_view(bytes).substr(at, at_a_time))));
+          }
         }
       } catch (const std::system_error&) {
       }
@@ -236,12 +243,15 @@ TEST_F(Client, ReadsAnswersOfAllKinds) {
   EXPECT_EQ(client_.get(twice.url()).body(), "a");
   EXPECT_EQ(client_.get(twice.url()).body(), "a");
   EXPECT_EQ(twice.count(), 2) << "closed meanwhile, so asked over another connection";
+  raw_server slow("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\nab\r\n0\r\n\r\n", 1);
+  EXPECT_EQ(client_.get(slow.url()).body(), "ab");
 }
 
 TEST_F(Client, RefusesAnswersThatAreNone) {
-  for (const char* bytes : {"nonsense\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
-                            "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", "HTTP/1.1 200 OK\r\nTransfer-Enc",
-                            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"}) {
+  for (const char* bytes :
+       {"nonsense\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", "HTTP/1.1 200 OK\r\nTransfer-Enc",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "HTTP/1.1 100 Continue\r\n\r\n"}) {
     EXPECT_THROW(client_.get(raw_server(bytes).url()), gofer::http::bad_answer) << bytes;
   }
   EXPECT_THROW(client_.get(raw_server("").url()), std::system_error);
@@ -249,6 +259,15 @@ TEST_F(Client, RefusesAnswersThatAreNone) {
   EXPECT_THROW(small.get(raw_server("HTTP/1.1 200 OK\r\nX: " + std::string(300, 'a') + "\r\n\r\n").url()),
                gofer::http::bad_answer);
   EXPECT_THROW(small.get(raw_server("HTTP/1.0 200 OK\r\n\r\n" + std::string(300, 'a')).url()), gofer::http::bad_answer);
+  const std::string in_chunks = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (const char* end : {"0\r\nX: ", "1;x="}) {  // which never comes
+    try {
+      small.get(raw_server(in_chunks + end + std::string(100'000, 'a')).url());
+      ADD_FAILURE() << end;
+    } catch (const gofer::http::bad_answer& e) {
+      EXPECT_NE(std::string(e.what()).find("of more than 200 bytes"), std::string::npos) << e.what();
+    }
+  }
 }
 
 }  // namespace
