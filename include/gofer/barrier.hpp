@@ -31,10 +31,10 @@ class phases {
   arrival drop();
   void end_phase() noexcept;
   /// Waits until that phase has ended; false if the limit comes first.
-  bool wait(std::uint32_t phase, const sched::wait_limit& limit);
+  bool wait(std::uint32_t phase, const sched::wait_limit& limit) const;
 
  private:
-  wait_queue word_;                         // the phase, and below it 32 bits for how many are missing
+  mutable wait_queue word_;                 // the phase, and below it 32 bits for how many are missing
   sched::atomic<std::ptrdiff_t> expected_;  // in the next phase
 };
 
@@ -79,20 +79,22 @@ class barrier {
   [[nodiscard]] arrival_token arrive(std::ptrdiff_t n = 1) { return arrival_token(completed(phases_.arrive(n))); }
 
   /// Blocks until the phase in which the token was made is over.
-  void wait(arrival_token&& token) { phases_.wait(token.phase_, sched::for_ever); }
+  void wait(arrival_token&& token) const { phases_.wait(token.phase_, sched::for_ever); }
 
   /// The same; return false when the time is up or a stop is requested first. The arrival counts all the same, and the
   /// token may be waited with again.
   template <class Rep, class Period>
-  bool wait_for(const arrival_token& token, std::chrono::duration<Rep, Period> d) {
+  bool wait_for(const arrival_token& token, std::chrono::duration<Rep, Period> d) const {
     return phases_.wait(token.phase_, {.deadline = sched::deadline_after(d)});
   }
   template <class Clock, class Duration>
-  bool wait_until(const arrival_token& token, std::chrono::time_point<Clock, Duration> at) {
+  bool wait_until(const arrival_token& token, std::chrono::time_point<Clock, Duration> at) const {
     return phases_.wait(token.phase_, {.deadline = sched::deadline_at(at)});
   }
   /// Returns false when a stop is requested before the phase ends.
-  bool wait(const arrival_token& token, std::stop_token stop) { return phases_.wait(token.phase_, {.stop = &stop}); }
+  bool wait(const arrival_token& token, std::stop_token stop) const {
+    return phases_.wait(token.phase_, {.stop = &stop});
+  }
 
   /// Arrives and blocks until the phase ends. Throws as `arrive` does.
   void arrive_and_wait() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <limits>
@@ -16,11 +17,14 @@ namespace sync {
 /// A number of permits and those who wait for one.
 class semaphore {
  public:
+  /// What there is room for.
+  static constexpr auto most = static_cast<std::ptrdiff_t>(wait_queue::value(static_cast<wait_queue::word>(-1)));
+
   constexpr explicit semaphore(std::ptrdiff_t permits) noexcept : permits_(static_cast<std::uint64_t>(permits)) {}
 
   bool try_acquire() noexcept;
   bool acquire(const sched::wait_limit& limit);
-  void release(std::ptrdiff_t n, std::ptrdiff_t most);
+  void release(std::ptrdiff_t n, std::ptrdiff_t up_to);
 
  private:
   wait_queue permits_;
@@ -57,12 +61,13 @@ class counting_semaphore {
   /// Returns false if a stop is requested first.
   bool acquire(std::stop_token stop) { return semaphore_.acquire({.stop = &stop}); }
 
-  /// Throws std::logic_error, changing nothing, if there would be more than `max()` permits or `n` is negative.
-  void release(std::ptrdiff_t n = 1) { semaphore_.release(n, max()); }
+  /// Throws std::logic_error, changing nothing, if there would be more than `max()` permits (2^62 at most) or `n` is
+  /// negative.
+  void release(std::ptrdiff_t n = 1) { semaphore_.release(n, std::min(max(), sync::semaphore::most)); }
 
  private:
   static constexpr std::ptrdiff_t checked(std::ptrdiff_t desired) {
-    if (desired < 0 || desired > max())
+    if (desired < 0 || desired > std::min(max(), sync::semaphore::most))
       throw std::logic_error("counting_semaphore: made with permits below 0 or above max()");
     return desired;
   }

@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include <gofer/detail/sched/time.hpp>
+
 /// HTTP/1.1 servers of straight-line handlers, each in a fiber.
 ///
 ///     gofer::http::server server({.address = "127.0.0.1:8080"});
@@ -283,7 +285,7 @@ class server {
   /// nothing was cut off. May be called from anywhere but a handler, and again.
   template <class Rep, class Period>
   bool shutdown(std::chrono::duration<Rep, Period> grace) {
-    return shutdown_within(std::chrono::ceil<std::chrono::nanoseconds>(grace));
+    return shutdown_within(sched::in_nanoseconds(grace));
   }
 
   /// Requested to stop when a shutdown begins: for answers that go on for ever.

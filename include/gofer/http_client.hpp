@@ -43,7 +43,7 @@ class answer {
 
 /// What to ask.
 struct client_request {
-  /// Any token; "HEAD" and "CONNECT" have answers without a body.
+  /// In capitals. Answers to HEAD have no body; CONNECT, which is for proxies, cannot be asked.
   std::string method = "GET";
   /// "http://host:port/path?query" or "https://..."; without a port 80, or 443.
   std::string url;

@@ -13,7 +13,10 @@ namespace gofer::inline v0 {
 /// happens before the return of a wait. May be destroyed as soon as the last wait has returned.
 class latch {
  public:
-  /// Throws std::logic_error if `expected` is negative.
+  /// The most it can count down from.
+  static constexpr std::ptrdiff_t max() noexcept { return std::ptrdiff_t{1} << 31; }
+
+  /// Throws std::logic_error if `expected` is negative or above max().
   explicit latch(std::ptrdiff_t expected);
 
   /// Throws std::logic_error, changing nothing, if the count would fall below zero.
@@ -22,7 +25,7 @@ class latch {
     sched::point("latch::try_wait", this);
     return sync::wait_queue::value(count_.load()) == 0;
   }
-  void wait() { wait(sched::for_ever); }
+  void wait() const { wait(sched::for_ever); }
   void arrive_and_wait(std::ptrdiff_t n = 1) {
     count_down(n);
     wait();
@@ -30,19 +33,19 @@ class latch {
 
   /// Return false when the time is up or a stop is requested first.
   template <class Rep, class Period>
-  bool wait_for(std::chrono::duration<Rep, Period> d) {
+  bool wait_for(std::chrono::duration<Rep, Period> d) const {
     return wait({.deadline = sched::deadline_after(d)});
   }
   template <class Clock, class Duration>
-  bool wait_until(std::chrono::time_point<Clock, Duration> at) {
+  bool wait_until(std::chrono::time_point<Clock, Duration> at) const {
     return wait({.deadline = sched::deadline_at(at)});
   }
-  bool wait(std::stop_token stop) { return wait({.stop = &stop}); }
+  bool wait(std::stop_token stop) const { return wait({.stop = &stop}); }
 
  private:
-  bool wait(const sched::wait_limit& limit);
+  bool wait(const sched::wait_limit& limit) const;
 
-  sync::wait_queue count_;
+  mutable sync::wait_queue count_;
 };
 
 }  // namespace gofer::inline v0

@@ -38,15 +38,14 @@ class ticker {
  public:
   /// Throws std::invalid_argument unless the period is positive.
   template <class Rep, class Period>
-  explicit ticker(std::chrono::duration<Rep, Period> period)
-      : ticker(std::chrono::ceil<std::chrono::nanoseconds>(period), nullptr) {}
+  explicit ticker(std::chrono::duration<Rep, Period> period) : ticker(sched::in_nanoseconds(period), nullptr) {}
   /// Not closed when the ticker stops, as in Go.
   receiver<sched::time_point> ticks() const;
 
   /// Starts again with another period, from now: no tick of the old one is sent after this.
   template <class Rep, class Period>
   void reset(std::chrono::duration<Rep, Period> period) {
-    start(std::chrono::ceil<std::chrono::nanoseconds>(period));
+    start(sched::in_nanoseconds(period));
   }
 
   /// No tick is sent after this; one that was may wait to be received.

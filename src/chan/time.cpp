@@ -105,8 +105,8 @@ class ticker_state final : public timed_state {
     const std::scoped_lock hold(lock_);
     sched::timer_heap::cancel(*this);
     period_ = period.count();
-    due_ = sched::to_ns(sched::now()) + period_;
-    add_timer(*this, due_);
+    due_ = sched::to_ns(sched::now());
+    add_next(due_);
   }
   void stop() noexcept {
     sched::point("ticker::stop", this);
@@ -121,11 +121,17 @@ class ticker_state final : public timed_state {
     const std::scoped_lock hold(lock_);
     const std::int64_t time = sched::to_ns(sched::now());
     if (period_ == 0 || due_ > time) return;  // stopped or reset just now
-    due_ += period_ * ((time - due_) / period_ + 1);
-    add_timer(*this, due_);
+    add_next(time);
     send_time(ticks_.ref().get());  // with the lock: nothing is sent once a stop has returned
   }
   void end() noexcept override { stop(); }
+
+  /// With the lock: the first tick after `time`, unless there is no such time.
+  void add_next(std::int64_t time) noexcept {
+    if (period_ >= sched::timer_heap::never - time) return;
+    due_ += period_ * ((time - due_) / period_ + 1);
+    add_timer(*this, due_);
+  }
 
   chan<time_point> ticks_{1};
   std::int64_t period_ = 0;  // guarded by lock_; 0: stopped

@@ -60,8 +60,9 @@ bool can_be_repeated(const client_request& r) {
 }
 
 std::string message_of(const client_request& r, const location& where) {
-  if (r.method.empty() || !std::ranges::all_of(r.method, [](char c) { return c >= 'A' && c <= 'Z'; })) {
-    throw std::invalid_argument("http::client: \"" + r.method + "\" cannot be a method");
+  const bool in_capitals = std::ranges::all_of(r.method, [](char c) { return c >= 'A' && c <= 'Z'; });
+  if (r.method.empty() || !in_capitals || r.method == "CONNECT") {
+    throw std::invalid_argument("http::client: \"" + r.method + "\" cannot be asked; GET can, for one");
   }
   std::string m = r.method + " " + where.target + " HTTP/1.1\r\nHost: " + where.authority;
   for (const auto& [name, value] : r.headers) {

@@ -66,7 +66,7 @@ void phases::end_phase() noexcept {
   released.wake();
 }
 
-bool phases::wait(std::uint32_t of, const sched::wait_limit& limit) {
+bool phases::wait(std::uint32_t of, const sched::wait_limit& limit) const {
   return word_.wait_until([of](std::uint64_t value) { return phase(value) != of; }, "barrier::wait", limit);
 }
 

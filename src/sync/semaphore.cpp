@@ -35,11 +35,11 @@ bool semaphore::acquire(const sched::wait_limit& limit) {
   return permits_.wait(node) == sched::waiter::woken;
 }
 
-void semaphore::release(std::ptrdiff_t n, std::ptrdiff_t most) {
+void semaphore::release(std::ptrdiff_t n, std::ptrdiff_t up_to) {
   if (n < 0) throw std::logic_error("counting_semaphore: release of a negative number");
   sched::point("semaphore::release", this);
   const auto more = static_cast<std::uint64_t>(n);
-  const auto limit = static_cast<std::uint64_t>(most);
+  const auto limit = static_cast<std::uint64_t>(up_to);
   wait_queue::word seen = permits_.load(std::memory_order_relaxed);
   while ((seen & (wait_queue::waiting | wait_queue::locked)) == 0) {
     if (more > limit - wait_queue::value(seen)) throw std::logic_error("counting_semaphore: released above max()");

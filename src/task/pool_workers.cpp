@@ -298,10 +298,10 @@ void pool_core::run_in_caller(lock& hold, job_ptr& j) {
 
 std::chrono::nanoseconds backoff_before(unsigned attempt, std::chrono::nanoseconds first, std::chrono::nanoseconds most,
                                         std::uint64_t random) noexcept {
-  auto delay = first;
-  for (unsigned i = 2; i < attempt && delay < most; ++i) delay *= 2;
-  delay = std::min(delay, most);
-  return delay - delay / 2 * static_cast<std::int64_t>(random >> 40) / (std::int64_t{1} << 24);
+  auto delay = std::min(first, most);
+  for (unsigned i = 2; i < attempt && delay < most; ++i) delay = delay > most / 2 ? most : delay * 2;
+  const double less = static_cast<double>(random >> 40) / (1U << 24) / 2;
+  return delay - std::chrono::nanoseconds(static_cast<std::int64_t>(static_cast<double>(delay.count()) * less));
 }
 
 /// False: there is no memory for the fiber that would wait.

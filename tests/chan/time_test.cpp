@@ -48,6 +48,16 @@ TEST(Ticker, RefusesAPeriodThatIsNotPositive) {
   EXPECT_THROW(gofer::ticker(-1ms), std::invalid_argument);
 }
 
+TEST(Ticker, MayTickSoRarelyThatItNeverDoes) {
+  gofer::ticker t(std::chrono::hours::max());
+  std::optional<gofer::sched::time_point> at;
+  EXPECT_EQ(t.ticks().receive_for(at, 5ms), gofer::chan_status::timeout);
+  t.reset(1ms);
+  EXPECT_EQ(t.ticks().receive_for(at, 1h), gofer::chan_status::ok);
+  t.reset(std::chrono::nanoseconds::max());
+  EXPECT_THROW(t.reset(std::chrono::hours::min()), std::invalid_argument);
+}
+
 TEST(TickerStress, NothingIsSentOnceAStopHasReturned) {
   test::run_in(test::callers::mixed, 4, [&](int caller) {
     for (int i = 0; i < test::times(2000); ++i) {

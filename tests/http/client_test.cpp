@@ -230,6 +230,7 @@ TEST_F(Client, RefusesWhatCannotBeAsked) {
   EXPECT_THROW(client_.get(url("/a b")), std::invalid_argument);
   EXPECT_THROW(client_.get(url("/a\r\nX: y")), std::invalid_argument);
   EXPECT_THROW(client_.send({.method = "GET /", .url = url("/")}), std::invalid_argument);
+  EXPECT_THROW(client_.send({.method = "CONNECT", .url = url("/")}), std::invalid_argument);
   EXPECT_THROW(client_.send({.url = url("/"), .headers = {{"A", "b\r\nC: d"}}}), std::invalid_argument);
   EXPECT_THROW(client_.send({.url = url("/"), .headers = {{"Content-Length", "1"}}}), std::invalid_argument);
   EXPECT_THROW(client_.send({.url = url("/"), .headers = {{"host", "x"}}}), std::invalid_argument);

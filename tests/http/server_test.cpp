@@ -608,7 +608,7 @@ TEST_F(Server, EventsThatNeverEndEndWithTheShutdown) {
   http_client c(s.address());
   c.send(get("/events"));
   EXPECT_EQ(c.receive(false)->status, 200);
-  EXPECT_TRUE(s.shutdown(60s));
+  EXPECT_TRUE(s.shutdown(std::chrono::hours::max()));
   EXPECT_TRUE(c.rest().ends_with("0\r\n\r\n"));
 }
 

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <stdexcept>
 #include <stop_token>
@@ -44,6 +45,8 @@ TEST(LatchErrors, CountingBelowZeroThrows) {
   EXPECT_THROW(l.count_down(2), std::logic_error);
   EXPECT_THROW(l.count_down(-1), std::logic_error);
   EXPECT_THROW(gofer::latch(-1), std::logic_error);
+  EXPECT_THROW(gofer::latch(PTRDIFF_MAX), std::logic_error);
+  EXPECT_FALSE(gofer::latch(gofer::latch::max()).try_wait());
   l.count_down();
   l.wait();
 }

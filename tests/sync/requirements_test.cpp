@@ -2,12 +2,17 @@
 
 #include <gtest/gtest.h>
 
+#include <barrier>
 #include <chrono>
 #include <concepts>
 #include <condition_variable>
+#include <cstddef>
+#include <latch>
 #include <mutex>
+#include <semaphore>
 #include <shared_mutex>
 #include <type_traits>
+#include <utility>
 
 #include <gofer/gofer.hpp>
 
@@ -43,6 +48,50 @@ concept shared_timed_lockable = shared_lockable<M> && requires(M m, clock::durat
   { m.try_lock_shared_for(d) } -> std::same_as<bool>;
   { m.try_lock_shared_until(at) } -> std::same_as<bool>;
 };
+template <class L>
+concept latch_type = requires(L l, const L same, std::ptrdiff_t n) {
+  L(n);
+  { L::max() } noexcept -> std::same_as<std::ptrdiff_t>;
+  l.count_down();
+  l.count_down(n);
+  { same.try_wait() } noexcept -> std::same_as<bool>;
+  same.wait();
+  l.arrive_and_wait();
+  l.arrive_and_wait(n);
+};
+static_assert(latch_type<std::latch> && latch_type<gofer::latch>);
+
+template <class S>
+concept semaphore_type = requires(S s, std::ptrdiff_t n, clock::duration d, clock::time_point at) {
+  S(n);
+  { S::max() } noexcept -> std::same_as<std::ptrdiff_t>;
+  s.release();
+  s.release(n);
+  s.acquire();
+  { s.try_acquire() } noexcept -> std::same_as<bool>;
+  { s.try_acquire_for(d) } -> std::same_as<bool>;
+  { s.try_acquire_until(at) } -> std::same_as<bool>;
+};
+static_assert(semaphore_type<std::counting_semaphore<>> && semaphore_type<gofer::counting_semaphore<>>);
+static_assert(semaphore_type<std::counting_semaphore<5>> && semaphore_type<gofer::counting_semaphore<5>>);
+static_assert(semaphore_type<std::binary_semaphore> && semaphore_type<gofer::binary_semaphore>);
+
+template <class B>
+concept barrier_type = requires(B b, const B same, std::ptrdiff_t n, typename B::arrival_token token) {
+  B(n);
+  { B::max() } noexcept -> std::same_as<std::ptrdiff_t>;
+  { b.arrive() } -> std::same_as<typename B::arrival_token>;
+  { b.arrive(n) } -> std::same_as<typename B::arrival_token>;
+  same.wait(std::move(token));
+  b.arrive_and_wait();
+  b.arrive_and_drop();
+};
+struct completion {
+  void operator()() noexcept {}
+};
+static_assert(barrier_type<std::barrier<>> && barrier_type<gofer::barrier<>>);
+static_assert(barrier_type<std::barrier<completion>> && barrier_type<gofer::barrier<completion>>);
+
 template <class M>
 concept mutex_type =
     std::is_default_constructible_v<M> && std::is_destructible_v<M> && !std::is_copy_constructible_v<M> &&

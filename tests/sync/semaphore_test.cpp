@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <random>
 #include <stdexcept>
 #include <stop_token>
@@ -62,6 +63,14 @@ TEST(SemaphoreErrors, PermitsThereCannotBeThrow) {
   static constinit gofer::binary_semaphore before_main(1);
   EXPECT_TRUE(before_main.try_acquire());
   before_main.release();
+}
+
+TEST(SemaphoreErrors, TheLargestHasAMaximumAllTheSame) {
+  gofer::counting_semaphore<PTRDIFF_MAX> s(5);
+  EXPECT_THROW(s.release(PTRDIFF_MAX), std::logic_error);
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(s.try_acquire());
+  EXPECT_FALSE(s.try_acquire());
+  EXPECT_THROW(gofer::counting_semaphore<PTRDIFF_MAX>(PTRDIFF_MAX), std::logic_error);
 }
 
 TEST(SemaphoreErrors, ReleaseBeyondTheMaximumThrows) {

@@ -676,6 +676,19 @@ TEST(WorkerPoolScaling, IsResizedAtRunTime) {
   EXPECT_THROW(pool.resize(3, 2), std::invalid_argument);
 }
 
+TEST(WorkerPoolRetries, WaitTwiceAsLongEachTimeButForUpToAHalf) {
+  using gofer::tasks::backoff_before;
+  EXPECT_EQ(backoff_before(2, 5ms, 1h, 0), 5ms);
+  EXPECT_EQ(backoff_before(4, 5ms, 1h, 0), 20ms);
+  EXPECT_EQ(backoff_before(100, 5ms, 1h, 0), 1h);
+  const auto least = backoff_before(100, 5ms, 1h, UINT64_MAX);
+  EXPECT_GE(least, 30min);
+  EXPECT_LT(least, 31min);
+  constexpr auto longest = std::chrono::nanoseconds::max();
+  EXPECT_EQ(backoff_before(100, 1h, longest, 0), longest);
+  EXPECT_GE(backoff_before(100, 1h, longest, UINT64_MAX), longest / 2);
+}
+
 TEST(WorkerPoolRetries, TriesAgainWithBackoff) {
   std::atomic<int> calls{0};
   gofer::worker_pool<int, int> pool(

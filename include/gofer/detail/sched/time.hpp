@@ -24,6 +24,16 @@ time_point deadline_after(std::chrono::duration<Rep, Period> d) noexcept {
   return at + std::chrono::ceil<clock::duration>(d);
 }
 
+/// `d` in nanoseconds, rounded up, and without overflow: the longest or the shortest there are for what is beyond.
+template <class Rep, class Period>
+std::chrono::nanoseconds in_nanoseconds(std::chrono::duration<Rep, Period> d) noexcept {
+  using seconds = std::chrono::duration<long double>;
+  using std::chrono::nanoseconds;
+  if (seconds(d) >= seconds(nanoseconds::max())) return nanoseconds::max();
+  if (seconds(d) <= seconds(nanoseconds::min())) return nanoseconds::min();
+  return std::chrono::ceil<nanoseconds>(d);
+}
+
 /// A deadline of any clock as one of ours.
 template <class Clock, class Duration>
 time_point deadline_at(std::chrono::time_point<Clock, Duration> at) noexcept {
