@@ -268,7 +268,8 @@ class pool_base {
 
  protected:
   explicit pool_base(std::shared_ptr<pool_core> core) : core_(std::move(core)) { core_->start(); }
-  /// stop(). In a task of this pool, which cannot be waited for there, that ends the program.
+  /// stop(), and what the pool was given to call is destroyed. In a task of this pool, which cannot be waited for
+  /// there, that ends the program.
   ~pool_base() { core_->end(); }
 
   std::shared_ptr<pool_core> core_;
@@ -312,15 +313,6 @@ class worker_pool : public tasks::pool_base {
     requires std::is_invocable_v<F&, Task> || std::is_invocable_v<F&, Task, std::stop_token>
   explicit worker_pool(F process, worker_pool_options options = {})
       : worker_pool(make_work(std::move(process), options), options, nullptr) {}
-
-  worker_pool(const worker_pool&) = delete;
-  worker_pool& operator=(const worker_pool&) = delete;
-  /// stop(). `process` is destroyed before this returns. In a task of this pool, which cannot be waited for there, that
-  /// ends the program.
-  ~worker_pool() {
-    core_->stop();
-    if (!sched::stopped()) work_->process = nullptr;
-  }
 
   /// Returns the task's id, from 1 in the order of acceptance. When the queue is full does what the options say. Throws
   /// pool_stopped after drain or stop, queue_full with overflow::reject, and also where with overflow::block all
@@ -414,10 +406,11 @@ class worker_pool : public tasks::pool_base {
   /// It keeps what the jobs refer to.
   static std::shared_ptr<tasks::pool_core> make_core(const std::shared_ptr<work>& w,
                                                      const worker_pool_options& options) {
+    const auto forget = [w] { w->process = nullptr; };
     if constexpr (std::is_void_v<Result>) {
-      return std::make_shared<tasks::pool_core>(options, [w] {}, nullptr);
+      return std::make_shared<tasks::pool_core>(options, [] {}, forget, nullptr);
     } else {
-      auto core = std::make_shared<tasks::pool_core>(options, [w] { w->sink.close(); }, &w->sink.lock());
+      auto core = std::make_shared<tasks::pool_core>(options, [w] { w->sink.close(); }, forget, &w->sink.lock());
       w->sink.when_one_goes_out([&pool = *core] { pool.result_went_out(); });  // called by those who keep it
       return core;
     }
@@ -473,7 +466,7 @@ class worker_pool<void, void> : public tasks::pool_base {
  public:
   /// Starts the workers there are at least.
   explicit worker_pool(worker_pool_options options = {})
-      : pool_base(std::make_shared<tasks::pool_core>(std::move(options), [] {}, nullptr)) {}
+      : pool_base(std::make_shared<tasks::pool_core>(std::move(options), [] {}, [] {}, nullptr)) {}
 
   /// `f()` or `f(std::stop_token)`. The future gets what it returns or throws, or task_discarded; dropping the future
   /// does not wait. When the queue is full does what the options say. Throws pool_stopped, queue_full.

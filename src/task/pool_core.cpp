@@ -22,9 +22,11 @@ std::string message_of(const std::exception_ptr& error) {
   }
 }
 
-pool_core::pool_core(worker_pool_options options, std::function<void()> close, sched::spin_lock* of_results)
+pool_core::pool_core(worker_pool_options options, std::function<void()> close, std::function<void()> forget,
+                     sched::spin_lock* of_results)
     : options_(std::move(options)),
       close_(std::move(close)),
+      forget_(std::move(forget)),
       lock_(of_results != nullptr ? *of_results : own_lock_),
       queue_(options_.priority_step) {
   min_workers_ = options_.min_workers != 0 ? options_.min_workers : processors();
@@ -186,7 +188,9 @@ void pool_core::stop() {
 
 void pool_core::end() noexcept {
   stop();
-  if (!sched::stopped()) options_.on_scale = nullptr;
+  if (sched::stopped()) return;  // after main: a worker may still be in what it was given
+  options_.on_scale = nullptr;
+  forget_();
 }
 
 /// Settles jobs that are neither queued nor run any more.

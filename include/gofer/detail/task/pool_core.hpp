@@ -133,10 +133,12 @@ std::chrono::nanoseconds backoff_before(unsigned attempt, std::chrono::nanosecon
 /// the pool's handle and its fibers.
 class pool_core : public std::enable_shared_from_this<pool_core> {
  public:
-  /// `close` is called once, when every accepted task is settled and none will be accepted any more. `of_results` is
-  /// the lock of the channel of results, or null; what `close` refers to keeps it. Throws std::invalid_argument for
+  /// `close` is called once, when every accepted task is settled and none will be accepted any more; `forget` when the
+  /// handle goes and no task runs any more. `of_results` is the lock of the channel of results, or null; what these
+  /// refer to keeps it. Throws std::invalid_argument for
   /// options that cannot be.
-  pool_core(worker_pool_options options, std::function<void()> close, sched::spin_lock* of_results);
+  pool_core(worker_pool_options options, std::function<void()> close, std::function<void()> forget,
+            sched::spin_lock* of_results);
   ~pool_core();
 
   /// Starts the first workers.
@@ -239,7 +241,8 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   }
 
   worker_pool_options options_;
-  std::function<void()> close_;
+  const std::function<void()> close_;
+  const std::function<void()> forget_;
   // Of a pool with results that of the channel they go through: to put a result, to count its task and to take the next
   // one is a single critical section then. Else own_lock_.
   sched::spin_lock& lock_;
