@@ -98,6 +98,15 @@ int show_dead(gofer::nats_queue& q, const options& o) {
   return code;
 }
 
+/// Of the dead letters that are there now: a task that is tried again may be back before the last one is.
+std::vector<std::uint64_t> all_numbers(gofer::nats_queue& q) {
+  std::vector<std::uint64_t> numbers;
+  for (auto some = q.dead(0, 100); !some.empty(); some = q.dead(numbers.back() + 1, 100)) {
+    for (const auto& letter : some) numbers.push_back(letter.sequence);
+  }
+  return numbers;
+}
+
 /// Does it to the letters named, or to all of them.
 int treat(gofer::nats_queue& q, const options& o, const char* done, bool (gofer::nats_queue::*what)(std::uint64_t)) {
   std::uint64_t count = 0;
@@ -110,16 +119,7 @@ int treat(gofer::nats_queue& q, const options& o, const char* done, bool (gofer:
     fmt::print(stderr, "gofer-queue: there is no dead letter {}\n", number);
     code = 1;
   };
-  if (o.all) {
-    for (std::uint64_t from = 0;;) {
-      const auto some = q.dead(from, 100);
-      if (some.empty()) break;
-      for (const auto& letter : some) one(letter.sequence);
-      from = some.back().sequence + 1;
-    }
-  } else {
-    for (const std::uint64_t number : o.numbers) one(number);
-  }
+  for (const std::uint64_t number : o.all ? all_numbers(q) : o.numbers) one(number);
   if (o.as_json) {
     print({{done, count}});
   } else {

@@ -25,11 +25,16 @@ std::string bytes(std::uint64_t n) {
 
 /// Of what others have written, only what cannot change the terminal, and on one line.
 std::string printable(std::string text, std::size_t at_most) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (byte(i) < 0x20 || byte(i) == 0x7f) text[i] = ' ';
+    const bool more_controls = byte(i) == 0xc2 && i + 1 < text.size() && byte(i + 1) < 0xa0;  // U+0080 to U+009F
+    if (more_controls) text[i] = text[i + 1] = ' ';
   }
-  if (text.size() > at_most) text = text.substr(0, at_most - 3) + "...";
-  return text;
+  if (text.size() <= at_most) return text;
+  std::size_t end = at_most - 3;
+  while (end > 0 && (byte(end) & 0xc0U) == 0x80) --end;  // not within a character
+  return text.substr(0, end) + "...";
 }
 
 std::string health(const gofer::nats_stream_status& s) {

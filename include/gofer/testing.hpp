@@ -105,7 +105,7 @@ struct net_options {
 ///       ...
 class net {
  public:
-  /// An empty network.
+  /// An empty network. Throws std::invalid_argument for options that cannot be.
   explicit net(net_options options = {});
   net(const net&) = delete;
   net& operator=(const net&) = delete;

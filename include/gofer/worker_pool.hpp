@@ -265,6 +265,8 @@ class pool_base {
 
   /// Whether the caller is one of this pool's tasks.
   bool called_in_task() const { return core_->called_in_task(); }
+  /// Calls `f` in the caller as if it were such a task: what would wait for the pool is refused in it.
+  void call_as_task(const std::function<void()>& f) const { core_->call_as_task(f); }
 
  protected:
   explicit pool_base(std::shared_ptr<pool_core> core) : core_(std::move(core)) { core_->start(); }

@@ -1,7 +1,5 @@
 #include "nats/letters.hpp"
 
-#include <nlohmann/json.hpp>
-
 namespace gofer::inline v0::nats {
 
 std::string header_value(const nlohmann::json& value) {

@@ -132,11 +132,13 @@ pool_core::pool_core(nats_pool_options options, pool_parts parts) {
     results::ensure_consumer(in.js, in.called, in.options, client_name);
     in.results_.emplace(in.by, in.called, in.options, in.parts, client_name);
     hooks.before = [&in](const std::string& id) { in.results_->expect(id); };
+    hooks.duplicate = [&in](const std::string& id) { in.results_->expect_no_more(id); };
     hooks.not_stored = [&in](const std::string& id) { in.results_->do_not_expect(id); };
+    hooks.perhaps_stored = [&in](const std::string& id) { in.results_->perhaps_expect(id); };
   }
-  hooks.run_here = [&in](raw_task&& task) {
+  hooks.run_here = [&in](const raw_task& task) {
     raw_result result = in.worker_->run_here(task);
-    if (in.results_) in.results_->give(std::move(result));
+    if (in.results_) in.results_->give(std::move(result), in.stopping.get_token());
   };
   in.submitter_.emplace(in.by, in.called, in.options, client_name, std::move(hooks));
   if (works) in.worker_.emplace(in.by, in.called, in.options, in.parts, [&in] { in.repair(); });
@@ -165,9 +167,13 @@ bool pool_core::submit_within(raw_task task, const sched::wait_limit& limit) {
 bool pool_core::drain(const sched::wait_limit& limit) {
   const std::shared_ptr<inside> in = in_;
   in->refuse_in_own_task("drain");
-  in->submitter_->stop();
-  const std::uint64_t last = in->submitter_->last_sequence();
-  if ((last != 0 && !in->wait_until_finished(limit, last)) || (in->worker_ && !in->worker_->drain(limit))) {
+  in->submitter_->close();
+  const auto all_is_done = [&] {
+    if (!in->submitter_->wait(limit)) return false;
+    const std::uint64_t last = in->submitter_->last_sequence();
+    return (last == 0 || in->wait_until_finished(limit, last)) && (!in->worker_ || in->worker_->drain(limit));
+  };
+  if (!all_is_done()) {
     stop();
     return false;
   }
@@ -179,7 +185,9 @@ void pool_core::stop() {
   const std::shared_ptr<inside> in = in_;
   in->refuse_in_own_task("stop");
   in->stopping.request_stop();
-  in->submitter_->stop();
+  in->submitter_->close();
+  if (in->worker_) in->worker_->request_stop();  // of what submitters run themselves, too
+  in->submitter_->wait(sched::for_ever);
   if (in->worker_) in->worker_->stop();
   if (in->results_) in->results_->stop();
 }
@@ -200,8 +208,8 @@ void pool_core::resize(std::size_t min_workers, std::size_t max_workers) {
 nats_pool_stats pool_core::stats() {
   const inside& in = *in_;
   nats_pool_stats s;
+  s.duplicates = in.submitter_->duplicates.load(std::memory_order_acquire);  // before those that they are some of
   s.submitted = in.submitter_->accepted.load(std::memory_order_relaxed);
-  s.duplicates = in.submitter_->duplicates.load(std::memory_order_relaxed);
   s.rejected = in.submitter_->rejected.load(std::memory_order_relaxed);
   if (in.worker_) {
     const worker& w = *in.worker_;

@@ -22,11 +22,11 @@ std::string header_of(const kept_message& m, const char* name) {
 nats_dead_letter read_letter(const kept_message& m) {
   const json about = nats::read_header_value(header_of(m, nats::dead_header));
   return {.sequence = m.sequence,
-          .id = about.value("id", "?"),
-          .error = about.value("error", "?"),
-          .attempts = about.value("attempts", 0U),
-          .deliveries = about.value("deliveries", 0U),
-          .submitted = nats::from_nanoseconds(about.value("submitted", std::int64_t{0})),
+          .id = nats::field<std::string>(about, "id", "?"),
+          .error = nats::field<std::string>(about, "error", "?"),
+          .attempts = nats::field(about, "attempts", 0U),
+          .deliveries = nats::field(about, "deliveries", 0U),
+          .submitted = nats::from_nanoseconds(nats::field(about, "submitted", std::int64_t{0})),
           .died = m.stored,
           .payload = m.data};
 }
@@ -124,7 +124,7 @@ bool nats_queue::retry(std::uint64_t sequence) {
   const nats_dead_letter letter = read_letter(*m);
   const json about = nats::read_header_value(header_of(*m, nats::dead_header));
   const std::string once = letter.id + "#again" + std::to_string(sequence);
-  const std::string client = about.value("client", "");
+  const auto client = nats::field<std::string>(about, "client", "");
   nats::outgoing task{.subject = in.called.task_subject.c_str(),
                       .data = m->data,
                       .headers = {{{nats::server_id_header, once.c_str()}, {nats::id_header, letter.id.c_str()}}}};

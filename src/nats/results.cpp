@@ -15,6 +15,9 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t fetched_ahead = 256;
 constexpr auto look_interval = 100ms;
+/// Of tasks that were perhaps stored, the latest so many are remembered: the result of one may come, or it is submitted
+/// again under its id.
+constexpr std::size_t most_uncertain = 4096;
 /// After so long without a result we ask whether there are any to come.
 constexpr auto long_silence = 2s;
 
@@ -69,17 +72,43 @@ void results::stop() noexcept {
 
 void results::expect(const std::string& id) {
   const std::scoped_lock hold(lock_);
-  expected_.insert(id);
+  ++expected_[id];
 }
 
 void results::do_not_expect(const std::string& id) {
   const std::scoped_lock hold(lock_);
-  expected_.erase(id);
+  one_less(id);
 }
 
-bool results::is_expected_no_more(const std::string& id) {
+void results::expect_no_more(const std::string& id) {
   const std::scoped_lock hold(lock_);
-  return expected_.erase(id) == 0 && !named_;
+  if (!forget_uncertain(id)) one_less(id);  // else it is known now that there is one
+}
+
+void results::perhaps_expect(const std::string& id) {
+  const std::scoped_lock hold(lock_);
+  if (!one_less(id)) return;  // its result has come
+  if (uncertain_.size() == most_uncertain) uncertain_.pop_front();
+  uncertain_.push_back(id);
+}
+
+bool results::was_given_before(const std::string& id) {
+  const std::scoped_lock hold(lock_);
+  return !one_less(id) && !forget_uncertain(id) && !named_;
+}
+
+bool results::one_less(const std::string& id) {
+  const auto found = expected_.find(id);
+  if (found == expected_.end()) return false;
+  if (--found->second == 0) expected_.erase(found);
+  return true;
+}
+
+bool results::forget_uncertain(const std::string& id) {
+  const auto found = std::ranges::find(uncertain_, id);
+  if (found == uncertain_.end()) return false;
+  uncertain_.erase(found);
+  return true;
 }
 
 bool results::all_given() {
@@ -106,19 +135,22 @@ void results::run() noexcept {
     if (sched::now() - last_given_ > long_silence) give_up_what_is_gone();
   }
   parts_.close_results();
+  puller_->stop();
+  std::optional<std::shared_ptr<arrival>> left;
+  while (arrived_.try_receive(left) == chan_status::ok) left.reset();  // handed back, for who comes under our name
 }
 
 void results::give_arrived(arrival& a) noexcept {
   const nlohmann::json about = read_header_value(a.from.header(result_header));
-  raw_result result{.id = about.value("id", ""),
-                    .attempts = about.value("attempts", 0U),
-                    .waited = std::chrono::nanoseconds(about.value("waited", std::int64_t{0})),
-                    .ran = std::chrono::nanoseconds(about.value("ran", std::int64_t{0})),
+  raw_result result{.id = field<std::string>(about, "id", ""),
+                    .attempts = field(about, "attempts", 0U),
+                    .waited = std::chrono::nanoseconds(field(about, "waited", std::int64_t{0})),
+                    .ran = std::chrono::nanoseconds(field(about, "ran", std::int64_t{0})),
                     .ok = !about.contains("error"),
                     .value = std::string(a.from.data()),
-                    .error = about.value("error", "")};
+                    .error = field<std::string>(about, "error", "")};
   last_given_ = sched::now();
-  if (!is_expected_no_more(result.id)) {
+  if (!was_given_before(result.id)) {
     const std::string id = result.id;
     if (!parts_.take_result(std::move(result), stopping_.get_token())) {  // handed back, for who comes under our name
       expect(id);
@@ -130,9 +162,9 @@ void results::give_arrived(arrival& a) noexcept {
   a.held.done();
 }
 
-void results::give(raw_result&& result) {
+void results::give(raw_result&& result, const std::stop_token& stop) {
   do_not_expect(result.id);
-  parts_.take_result(std::move(result), stopping_.get_token());
+  parts_.take_result(std::move(result), stop);
 }
 
 /// All tasks are finished, and no result is stored or on its way: those that are missing were removed, or were too old.
@@ -146,12 +178,12 @@ void results::give_up_what_is_gone() {
   } catch (const nats_error&) {
     return;
   }
-  std::set<std::string> gone;
+  std::map<std::string, std::size_t> gone;
   {
     const std::scoped_lock hold(lock_);
     gone.swap(expected_);
   }
-  for (const std::string& id : gone) {
+  for (const auto& [id, submissions] : gone) {
     parts_.take_result(
         {.id = id, .error = "the result is gone: it waited for longer than result_ttl, or the task or it was removed"},
         stopping_.get_token());

@@ -1,9 +1,10 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <functional>
+#include <map>
 #include <memory>
-#include <set>
 #include <string>
 
 #include <gofer/chan.hpp>
@@ -24,10 +25,14 @@ class results {
   /// stop()
   ~results();
 
+  /// A result of that task is to come.
   void expect(const std::string& id);
+  /// After all: none; none beside that of the task that was stored under that id before; nobody knows.
   void do_not_expect(const std::string& id);
-  /// A task that was run here and now.
-  void give(raw_result&& result);
+  void expect_no_more(const std::string& id);
+  void perhaps_expect(const std::string& id);
+  /// A task that was run here and now. Gives it up if a stop is requested.
+  void give(raw_result&& result, const std::stop_token& stop);
 
   /// Closes the results when all that are expected have been given; does not wait for that.
   void finish() noexcept { finishing_.store(true, std::memory_order_release); }
@@ -47,7 +52,10 @@ class results {
   void take(std::vector<message>& came);
   void run() noexcept;
   void give_arrived(arrival& a) noexcept;
-  bool is_expected_no_more(const std::string& id);
+  bool was_given_before(const std::string& id);
+  /// With the lock. False: it was not.
+  bool one_less(const std::string& id);
+  bool forget_uncertain(const std::string& id);
   bool all_given();
   void give_up_what_is_gone();
 
@@ -63,7 +71,8 @@ class results {
   std::stop_source stopping_;
   chan<std::shared_ptr<arrival>> arrived_;
   mutex lock_;
-  std::set<std::string> expected_;  // guarded by lock_
+  std::map<std::string, std::size_t> expected_;  // guarded by lock_: of how many submissions
+  std::deque<std::string> uncertain_;            // guarded by lock_: the latest that were perhaps stored
   sched::time_point last_given_ = sched::now();
   wait_group running_;
   std::unique_ptr<puller> puller_;

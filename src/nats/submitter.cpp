@@ -12,6 +12,7 @@
 
 #include "nats/jetstream.hpp"
 #include "nats/letters.hpp"
+#include "nats/wait_for_all.hpp"
 
 namespace gofer::inline v0::nats {
 namespace {
@@ -87,7 +88,7 @@ class submitter::batch {
   }
 
  private:
-  bool failed() const { return stopped_ || thrown_ != nullptr || !error_.empty() || report_.full; }
+  bool failed() const noexcept { return stopped_ || thrown_ != nullptr || !error_.empty() || report_.full; }
 
   bool is_cut_short() {
     raw_task left;
@@ -165,7 +166,7 @@ class submitter::batch {
       ++in_flight_;
     } catch (const std::exception& e) {  // it is larger than what the servers take, or memory is out
       error_ = e.what();
-      drop(s);
+      drop(s, s.was_repeated() ? by_.hooks_.perhaps_stored : by_.hooks_.not_stored);
     }
   }
 
@@ -185,7 +186,7 @@ class submitter::batch {
     wake_.receive_for(woken, 100ms);  // to see a stop; what has ended by then is taken
   }
 
-  void take_answers() {
+  void take_answers() noexcept {
     submission* ended = nullptr;
     std::size_t count = 0;
     {
@@ -210,7 +211,7 @@ class submitter::batch {
         again_.push_back(s);
       } else {
         if (error_.empty()) error_ = s->reply.error;
-        drop(*s);
+        drop(*s, by_.hooks_.perhaps_stored);
       }
     }
     if (refused) {
@@ -222,14 +223,18 @@ class submitter::batch {
     if (failed()) drop_the_rest();
   }
 
-  void accept(submission& s) {
+  void count_accepted(const submission& s) {
     ++report_.accepted;
     by_.accepted.fetch_add(1, std::memory_order_relaxed);
-    raise_to(by_.last_sequence_, s.reply.sequence);
     report_.last_id = s.task.id;
+  }
+
+  void accept(submission& s) {
+    count_accepted(s);
+    raise_to(by_.last_sequence_, s.reply.sequence);
     if (s.reply.duplicate && !s.was_repeated()) {  // else it is the duplicate of our own first try
-      by_.duplicates.fetch_add(1, std::memory_order_relaxed);
-      if (by_.hooks_.not_stored) by_.hooks_.not_stored(s.task.id);
+      by_.duplicates.fetch_add(1, std::memory_order_release);
+      return drop(s, by_.hooks_.duplicate);
     }
     idle_.push_back(&s);
   }
@@ -240,28 +245,32 @@ class submitter::batch {
       again_.push_back(&s);
       return;
     }
-    if (mode_ == no_room::run_here) {
-      by_.accepted.fetch_add(1, std::memory_order_relaxed);
-      ++report_.accepted;
-      report_.last_id = s.task.id;
-      by_.hooks_.run_here(std::move(s.task));
-      idle_.push_back(&s);
-      return;
-    }
+    if (mode_ == no_room::run_here) return run_here(s);
     report_.full = true;
     by_.rejected.fetch_add(1, std::memory_order_relaxed);
-    drop(s);
+    drop(s, by_.hooks_.not_stored);
+  }
+
+  void run_here(submission& s) {
+    count_accepted(s);
+    try {
+      by_.hooks_.run_here(s.task);
+    } catch (...) {  // its dead letter cannot be stored; those on their way come first
+      if (thrown_ == nullptr) thrown_ = std::current_exception();
+      return drop(s, by_.hooks_.not_stored);
+    }
+    idle_.push_back(&s);
   }
 
   /// Those that found no room and will not be tried again.
   void drop_the_rest() {
     dropped_ = dropped_ || !again_.empty();
-    for (submission* s : again_) drop(*s);
+    for (submission* s : again_) drop(*s, s->was_repeated() ? by_.hooks_.perhaps_stored : by_.hooks_.not_stored);
     again_.clear();
   }
 
-  void drop(submission& s) {
-    if (by_.hooks_.not_stored) by_.hooks_.not_stored(s.task.id);
+  void drop(submission& s, const std::function<void(const std::string& id)>& tell) {
+    if (tell) tell(s.task.id);
     idle_.push_back(&s);
   }
 
@@ -320,13 +329,14 @@ submitter::report submitter::submit(const std::function<bool(raw_task&)>& next, 
   return batch(*this, next, mode, limit).run();
 }
 
-void submitter::stop() noexcept {
+void submitter::close() noexcept {
   {
     const std::scoped_lock hold(entrance_);
     closed_ = true;
   }
   stopping_.request_stop();
-  inside_.wait();
 }
+
+bool submitter::wait(const sched::wait_limit& limit) noexcept { return wait_for_all(inside_, limit); }
 
 }  // namespace gofer::inline v0::nats

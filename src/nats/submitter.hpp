@@ -22,10 +22,13 @@ class submitter {
     std::size_t accepted = 0;
     bool full = false;  // and so not all were
   };
+  /// What a task's id is told of, if anybody wants to know, and what runs a task that finds no room.
   struct hooks {
-    std::function<void(const std::string& id)> before;      // a task is stored
-    std::function<void(const std::string& id)> not_stored;  // after all, or not again
-    std::function<void(raw_task&& task)> run_here;
+    std::function<void(const std::string& id)> before;          // it is about to be stored
+    std::function<void(const std::string& id)> duplicate;       // after all, it was stored before
+    std::function<void(const std::string& id)> not_stored;      // after all
+    std::function<void(const std::string& id)> perhaps_stored;  // no server says
+    std::function<void(const raw_task& task)> run_here;
   };
 
   submitter(client& by, const names& called, const nats_pool_options& options, std::string client_name, hooks h);
@@ -33,8 +36,11 @@ class submitter {
   /// Throws pool_stopped, nats_error, std::invalid_argument.
   report submit(const std::function<bool(raw_task&)>& next, no_room mode, const sched::wait_limit& limit);
 
-  /// Accepts no more, and blocks until those that are in `submit` have left it.
-  void stop() noexcept;
+  /// Accepts no more; those that are in `submit` end soon.
+  void close() noexcept;
+  /// After that: blocks until they have left it. False past the limit: the tasks that they run, or servers, take
+  /// longer.
+  bool wait(const sched::wait_limit& limit) noexcept;
 
   /// The last number that the servers gave to a task of ours; 0: none.
   std::uint64_t last_sequence() const noexcept { return last_sequence_.load(std::memory_order_acquire); }

@@ -10,6 +10,7 @@
 #include "arch/splitmix.hpp"
 #include "nats/letters.hpp"
 #include "nats/streams.hpp"
+#include "nats/wait_for_all.hpp"
 
 namespace gofer::inline v0::nats {
 namespace {
@@ -19,6 +20,8 @@ using namespace std::chrono_literals;
 /// In bytes, so that it fits into a header, escaped.
 constexpr std::size_t longest_error = 2048;
 constexpr auto tidied_every = 30s;
+/// Of a message, for what a result has to say beside its value.
+constexpr std::size_t for_result_headers = 1024;
 
 worker_pool_options local_options(const nats_pool_options& options) {
   return {.name = options.name,
@@ -88,15 +91,17 @@ bool worker::drain(const sched::wait_limit& limit) noexcept {
   } else {
     pool_.drain();
   }
-  settling_.wait();
-  running_.wait();
-  return in_time;
+  return in_time && wait_for_all(settling_, limit) && wait_for_all(running_, limit);
 }
 
-void worker::stop() noexcept {
+void worker::request_stop() noexcept {
   ending_.request_stop();
   puller_->stop();  // first, so that what is handed back does not come again
   stopping_.request_stop();
+}
+
+void worker::stop() noexcept {
+  request_stop();
   pool_.stop();
   settling_.wait();
   running_.wait();
@@ -107,7 +112,10 @@ raw_result worker::run_here(const raw_task& task) {
   const auto now = std::chrono::system_clock::now();
   const sched::time_point begun = sched::now();
   try {
-    result.value = parts_.run(task.payload, nats_task{.id = task.id, .submitted = now, .stop = stopping_.get_token()});
+    pool_.call_as_task([&] {
+      const nats_task of{.id = task.id, .submitted = now, .stop = stopping_.get_token()};
+      result.value = parts_.run(task.payload, of);
+    });
     result.ok = true;
     completed.fetch_add(1, std::memory_order_relaxed);
   } catch (...) {
@@ -188,9 +196,9 @@ void worker::run(task_ptr task, const std::stop_token& stop) {
   try {
     std::string value = parts_.run(
         task->from.data(), nats_task{.id = task->id, .attempt = attempt, .submitted = task->submitted(), .stop = stop});
-    completed.fetch_add(1, std::memory_order_relaxed);
     finished_.fetch_add(1, std::memory_order_relaxed);
     if (task->held.of().times == 1 && task->client.empty()) {
+      completed.fetch_add(1, std::memory_order_relaxed);
       task->held.done();
     } else {
       settle_later(std::move(task), [attempt, took = ran(), value = std::move(value)](worker& self, taken_task& t) {
@@ -222,6 +230,8 @@ void worker::settle_later(task_ptr task, std::function<void(worker&, taken_task&
   go(go_options{.name = "nats settle"}, [this, task = std::move(task), how = std::move(how)]() mutable {
     try {
       how(*this, *task);
+    } catch (const too_large&) {  // for a dead letter: some other program has stored it, and nothing is to be lost
+      task->held.again_after(options_.lease);
     } catch (const std::exception&) {  // the servers do not answer, and the pool ends: it is run again
     }
     task.reset();
@@ -234,7 +244,7 @@ worker::history worker::history_of(const taken_task& task) {
   const auto record = js_.last_of(called_.state, called_.attempts_subject_of(task.id));
   if (!record) return {};
   const nlohmann::json h = read_header_value(record->data);
-  return {.attempts = h.value("attempts", 0U), .handed_back = h.value("handed_back", 0U)};
+  return {.attempts = field(h, "attempts", 0U), .handed_back = field(h, "handed_back", 0U)};
 }
 
 void worker::write_history(const taken_task& task, const history& h) {
@@ -258,13 +268,14 @@ void worker::hand_back(const taken_task& task) {
 }
 
 void worker::succeed(taken_task& task, unsigned attempt, std::chrono::nanoseconds ran, const std::string& value) {
-  try {
-    send_result(task, attempt, ran, &value, {});
-  } catch (const too_large&) {
-    completed.fetch_sub(1, std::memory_order_relaxed);
+  if (value.size() + for_result_headers > by_.largest_message()) {
     return fail(task, std::max<unsigned>(attempt, options_.max_attempts), ran,
-                "its result of " + std::to_string(value.size()) + " bytes is too large for the servers");
+                "its result of " + std::to_string(value.size()) + " bytes is too large: with " +
+                    std::to_string(for_result_headers) + " for headers the servers take " +
+                    std::to_string(by_.largest_message()));
   }
+  completed.fetch_add(1, std::memory_order_relaxed);  // first, so that whoever has the result finds it counted
+  send_result(task, attempt, ran, &value, {});
   forget_history(task);
   task.held.done();
 }

@@ -44,13 +44,15 @@ class worker {
   /// Takes no more, and blocks until all that was taken is settled. False past the limit; what had not begun was handed
   /// back then.
   bool drain(const sched::wait_limit& limit) noexcept;
-  /// The same, handing back what has not begun.
+  /// Takes no more, hands back what has not begun, and requests a stop of what runs; does not wait for that.
+  void request_stop() noexcept;
+  /// The same, and blocks until all is settled.
   void stop() noexcept;
   void resize(std::size_t min_workers, std::size_t max_workers);
   worker_pool_stats local() const { return pool_.stats(); }
   /// The caller is one of its tasks.
   bool is_running_here() const { return pool_.called_in_task(); }
-  /// Runs a task that was not stored, in the caller.
+  /// Runs a task that was not stored, in the caller. Throws nats_error if a dead letter cannot be stored.
   raw_result run_here(const raw_task& task);
   std::size_t taken() const noexcept { return book_.size(); }
   std::uint64_t handed_back() const noexcept { return book_.handed_back.load(std::memory_order_relaxed); }

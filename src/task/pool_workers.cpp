@@ -66,6 +66,11 @@ bool pool_core::called_in_task() const {
   return at_work([&](const worker_identity& as) { return as.pool == this; });
 }
 
+void pool_core::call_as_task(const std::function<void()>& f) const {
+  const acting for_pool(*this);
+  f();
+}
+
 /// Whether a worker of this pool waits as long as the caller does.
 bool pool_core::called_in_worker() const {
   return at_work([&](const worker_identity& as) { return as.pool == this && as.number != 0; });

@@ -54,7 +54,7 @@ void crowd::wake() noexcept {
 sched::time_point memory_network::arrival() noexcept {
   const auto least = options.min_latency.count();
   const auto most = std::max(options.max_latency.count(), least);
-  return sched::now() + std::chrono::nanoseconds(explores.between(least, most));
+  return sched::deadline_after(std::chrono::nanoseconds(explores.between(least, most)));
 }
 
 std::unique_ptr<gofer::net::acceptor> memory_network::listen(std::string_view address,
@@ -334,6 +334,12 @@ net::net(net_options options) {
   auto* e = static_cast<exploration*>(sched::exploring());  // there are no others
   if (e == nullptr) throw std::logic_error("testing::net: not in an exploration; make one in the body of explore");
   if (e->network != nullptr) throw std::logic_error("testing::net: there is one in this exploration already");
+  for (const double likely : {options.reset, options.vanish}) {
+    if (!(likely >= 0 && likely <= 1)) {
+      throw std::invalid_argument("testing::net: a fault is as likely as " + std::to_string(likely) + ", not 0 to 1");
+    }
+  }
+  if (options.buffer == 0) throw std::invalid_argument("testing::net: the buffer is 0: nothing could be sent");
   network_ = std::make_shared<memory_network>(*e, options);
   e->network = network_.get();
 }

@@ -157,10 +157,13 @@ TEST(Submitter, SeesThatATaskInProcessIsSomebodyElses) {
                                  {first_answer, R"({"stream":"test","seq":7,"duplicate":true})"});
     gofer::nats::client by(server.options(), "test");
     const gofer::nats_pool_options options{.name = "test"};
-    std::vector<std::string> not_stored;
-    gofer::nats::submitter submitting(
-        by, called, options, "us",
-        {.before = {}, .not_stored = [&](const std::string& id) { not_stored.push_back(id); }, .run_here = {}});
+    std::vector<std::string> duplicates;
+    gofer::nats::submitter submitting(by, called, options, "us",
+                                      {.before = {},
+                                       .duplicate = [&](const std::string& id) { duplicates.push_back(id); },
+                                       .not_stored = {},
+                                       .perhaps_stored = {},
+                                       .run_here = {}});
     bool given = false;
     const auto report = submitting.submit(
         [&](gofer::nats::raw_task& task) {
@@ -170,7 +173,7 @@ TEST(Submitter, SeesThatATaskInProcessIsSomebodyElses) {
         gofer::nats::submitter::no_room::wait, gofer::sched::for_ever);
     EXPECT_EQ(report.accepted, 1U);
     EXPECT_EQ(submitting.duplicates, 1U);
-    EXPECT_EQ(not_stored, std::vector<std::string>{"a"});
+    EXPECT_EQ(duplicates, std::vector<std::string>{"a"});
     EXPECT_EQ(stream.asked(), 2U);
   }
 }

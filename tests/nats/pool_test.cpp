@@ -22,6 +22,7 @@
 #include <gofer/nats_pool.hpp>
 #include <gofer/nats_queue.hpp>
 
+#include "nats/client.hpp"
 #include "support/callers.hpp"
 #include "support/nats_server.hpp"
 
@@ -289,6 +290,201 @@ TEST_F(NatsPool, LetsTheCallerRunWhatFindsNoRoom) {
   std::set<int> all;
   for (auto& r : pool.results()) all.insert(r.value());
   EXPECT_EQ(all.size(), 20U);
+}
+
+/// A pool with one worker that is busy, whose queue is full.
+template <class Pool>
+void fill(Pool& pool, const gofer::latch& begun) {
+  pool.submit(0);
+  begun.wait();
+}
+
+nats_pool_options caller_runs(nats_pool_options o) {
+  o.queue_capacity = 1;
+  o.when_full = gofer::overflow::caller_runs;
+  o.min_workers = 1;
+  return o;
+}
+
+TEST_F(NatsPool, AStopIsRequestedOfWhatTheCallerRuns) {
+  gofer::latch begun(1);
+  gofer::latch in_caller(1);
+  nats_pool<int, int> pool(
+      [&](int i, std::stop_token stop) {
+        (i == 0 ? begun : in_caller).count_down();
+        while (!stop.stop_requested()) gofer::sleep_for(1ms);
+        return i;
+      },
+      caller_runs(named()));
+  fill(pool, begun);
+  gofer::wait_group submitting;
+  submitting.go([&] { EXPECT_EQ(pool.submit(1, {.id = "one"}), "one"); });
+  in_caller.wait();
+  pool.stop();
+  submitting.wait();
+  std::vector<std::string> given;
+  for (const auto& r : pool.results()) given.push_back(r.id);
+  EXPECT_THAT(given, testing::Contains("one")) << "it was run to its end";
+}
+
+TEST_F(NatsPool, AStopEndsTheWaitForRoomAmongResults) {
+  gofer::latch begun(1);
+  gofer::latch go_on(1);
+  std::atomic<int> runs{0};
+  nats_pool<int, int> pool(
+      [&](int i) {
+        if (i == 0) {
+          begun.count_down();
+          go_on.wait();
+        }
+        ++runs;
+        return i;
+      },
+      caller_runs(named({.result_capacity = 1})));
+  fill(pool, begun);
+  gofer::wait_group submitting;
+  submitting.go([&] {
+    pool.submit(1);
+    pool.submit(2);  // its result finds no room
+  });
+  EXPECT_TRUE(soon([&] { return runs == 2; }));
+  go_on.count_down();
+  pool.stop();
+  submitting.wait();
+  EXPECT_EQ(std::ranges::distance(pool.results()), 1);
+}
+
+TEST_F(NatsPool, ADrainKeepsItsLimitWhateverTheCallerRuns) {
+  gofer::latch begun(1);
+  gofer::latch in_caller(1);
+  nats_pool<int> pool(
+      [&](int i, std::stop_token stop) {
+        (i == 0 ? begun : in_caller).count_down();
+        while (!stop.stop_requested()) gofer::sleep_for(1ms);
+      },
+      caller_runs(named()));
+  fill(pool, begun);
+  gofer::wait_group submitting;
+  submitting.go([&] { pool.submit(1); });
+  in_caller.wait();
+  EXPECT_FALSE(pool.drain_for(100ms));
+  submitting.wait();
+}
+
+TEST_F(NatsPool, ATaskThatTheCallerRunsMustNotWaitForItself) {
+  gofer::latch begun(1);
+  gofer::latch go_on(1);
+  std::string said;
+  nats_pool<int>* self = nullptr;
+  nats_pool<int> pool(
+      [&](int i) {
+        if (i == 0) {
+          begun.count_down();
+          go_on.wait();
+        } else {
+          said = refusal<std::logic_error>([&] { self->drain(); });
+        }
+      },
+      caller_runs(named()));
+  self = &pool;
+  fill(pool, begun);
+  pool.submit(1);
+  EXPECT_THAT(said, HasSubstr("drain was called in one of its own tasks"));
+  go_on.count_down();
+  pool.drain();
+}
+
+TEST_F(NatsPool, ADeadLetterThatCannotBeStoredIsTheSubmittersError) {
+  gofer::latch begun(1);
+  gofer::latch in_caller(1);
+  gofer::latch go_on(1);
+  auto options = caller_runs(named());
+  options.server.request_timeout = 200ms;
+  nats_pool<int> pool(
+      [&](int i) {
+        (i == 0 ? begun : in_caller).count_down();
+        go_on.wait();
+        if (i == 1) throw std::runtime_error("it cannot be done");
+      },
+      options);
+  fill(pool, begun);
+  gofer::wait_group submitting;
+  submitting.go([&] { EXPECT_THAT(refusal<gofer::nats_error>([&] { pool.submit(1); }), HasSubstr("was not stored")); });
+  in_caller.wait();
+  server_.kill();
+  go_on.count_down();
+  EXPECT_FALSE(pool.drain_for(300ms));
+  submitting.wait();
+}
+
+TEST_F(NatsPool, ADrainKeepsItsLimitWhateverIsToBeStored) {
+  gofer::latch begun(1);
+  gofer::latch go_on(1);
+  auto options = named({.min_workers = 1});
+  options.server.request_timeout = 200ms;
+  nats_pool<int> pool(
+      [&](int) {
+        begun.count_down();
+        go_on.wait();
+        throw std::runtime_error("it cannot be done");
+      },
+      options);
+  nats_pool<int>(named()).submit(1);
+  begun.wait();
+  server_.kill();
+  go_on.count_down();
+  EXPECT_FALSE(pool.drain_for(500ms)) << "its dead letter is not stored";
+}
+
+TEST_F(NatsPool, ATaskThatIsSubmittedAgainWhileItRunsHasItsResult) {
+  gofer::latch begun(1);
+  gofer::latch go_on(1);
+  nats_pool<int, int> pool(
+      [&](int i) {
+        begun.count_down();
+        go_on.wait();
+        return i;
+      },
+      named());
+  pool.submit(1, {.id = "one"});
+  begun.wait();
+  pool.submit(1, {.id = "one"});
+  go_on.count_down();
+  pool.drain();
+  std::vector<int> values;
+  for (auto& r : pool.results()) values.push_back(r.value());
+  EXPECT_EQ(values, std::vector{1});
+}
+
+TEST_F(NatsPool, WhatWasStoredThoughNoServerSaidSoHasItsResult) {
+  nats_pool<int, int> pool([](int i) { return i; }, named({.submit_timeout = 500ms}));
+  server_.suspend();
+  EXPECT_THAT(refusal<gofer::nats_error>([&] { pool.submit(1, {.id = "one"}); }), HasSubstr("no server has answered"));
+  EXPECT_THAT(refusal<gofer::nats_error>([&] { pool.submit(2, {.id = "two"}); }), HasSubstr("no server has answered"));
+  server_.resume();
+  pool.submit(2, {.id = "two"});
+  pool.submit(3, {.id = "three"});
+  std::set<std::string> given;
+  for (int i = 0; i < 3; ++i) given.insert(pool.results().receive()->id);
+  EXPECT_EQ(given, (std::set<std::string>{"one", "two", "three"}));
+  EXPECT_EQ(pool.submit(1, {.id = "one"}), "one");
+  pool.drain();
+  EXPECT_EQ(std::ranges::distance(pool.results()), 0) << "nothing has two results, and none is waited for";
+}
+
+TEST_F(NatsPool, WhatIsNoResultIsNone) {
+  nats_pool<int, int> pool([](int i) { return i; }, named({.client = "shop"}));
+  gofer::nats::client other(server_.options(), "test");
+  for (const char* about :
+       {R"({"id": 5, "attempts": "many", "waited": [], "ran": null})", "{}", "[", R"({"error": 1})"}) {
+    const auto stored = other.wait_for_answer(
+        {.subject = "gofer.test.result.shop", .data = "1", .headers = {{{"Gofer-Result", about}}}});
+    EXPECT_THAT(stored.value_or(""), HasSubstr("\"seq\""));
+  }
+  pool.submit(7, {.id = "seven"});
+  bool came = false;
+  while (!came) came = pool.results().receive()->id == "seven";
+  pool.drain();
 }
 
 TEST_F(NatsPool, RefusesOptionsThatCannotBe) {

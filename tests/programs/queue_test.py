@@ -112,7 +112,7 @@ class Queue(unittest.TestCase):
         self.assertEqual(json.loads(self.queue("--json", "resume")), {"paused": False})
         self.assertIn("All tasks completed", submitter.communicate(timeout=30)[0])
         # A task that nobody can read.
-        self.publish("gofer.images.task", b"\x1b[31mnot an image")
+        self.publish("gofer.images.task", b"\x1b[31mnot an image\xc2\x9b31m")
         until = time.monotonic() + 10
         while self.status()["dead"] == 0:
             self.assertLess(time.monotonic(), until)
@@ -125,12 +125,22 @@ class Queue(unittest.TestCase):
         shown = self.queue("dead", "show", "1")
         self.assertIn("not an image", shown)
         self.assertNotIn("\x1b", shown)
+        self.assertNotIn("\x9b", shown)
         self.assertIn("1 retried", self.queue("dead", "retry", "1"))
         self.assertIn("no dead letter 1", self.queue("dead", "drop", "1", code=1))
         while self.status()["dead"] == 0:
             self.assertLess(time.monotonic(), until)
             time.sleep(0.1)
-        self.assertIn("1 dropped", self.queue("dead", "drop", "--all"))
+        for _ in range(120):
+            self.publish("gofer.images.task", b"nor is this")
+        while self.status()["dead"] < 121:
+            self.assertLess(time.monotonic(), until + 20)
+            time.sleep(0.1)
+        self.assertIn("121 retried", self.queue("dead", "retry", "--all"))  # each dies again at once
+        while self.status()["dead"] < 121:
+            self.assertLess(time.monotonic(), until + 40)
+            time.sleep(0.1)
+        self.assertIn("121 dropped", self.queue("dead", "drop", "--all"))
         self.assertIn("No dead letters", self.queue("dead", "list"))
 
     def test_watch(self):

@@ -58,6 +58,10 @@ class nats_server {
     }
   }
 
+  /// Not run until it is told to go on: connections stand, and nothing is answered.
+  void suspend() const { ::kill(process_, SIGSTOP); }
+  void resume() const { ::kill(process_, SIGCONT); }
+
   void kill() {
     if (process_ == 0) return;
     ::kill(process_, SIGKILL);

@@ -207,6 +207,28 @@ TEST(MemoryNet, AServerWithoutTimeLimitsIsFound) {
   }
 }
 
+TEST(MemoryNet, RefusesWhatCannotBe) {
+  explore(
+      [] {
+        using network = gofer::testing::net;
+        EXPECT_THROW(network({.reset = 1.5}), std::invalid_argument);
+        EXPECT_THROW(network({.vanish = -0.1}), std::invalid_argument);
+        EXPECT_THROW(network({.buffer = 0}), std::invalid_argument);
+      },
+      {.schedules = 1});
+}
+
+TEST(MemoryNet, WhatTakesForEverNeverArrives) {
+  explore(
+      [] {
+        const gofer::testing::net network(
+            {.min_latency = std::chrono::nanoseconds::max(), .max_latency = std::chrono::nanoseconds::max()});
+        auto there = net::listener::listen("example.test:80");
+        EXPECT_EQ(error_of([] { net::dial("example.test:80", 1s); }), std::errc::timed_out);
+      },
+      {.schedules = 1});
+}
+
 TEST(MemoryNet, IsRefusedOutsideOfAnExploration) { EXPECT_THROW(gofer::testing::net(), std::logic_error); }
 
 TEST(MemoryNet, IsOneInAnExploration) {

@@ -175,6 +175,7 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   void resize(std::size_t min_workers, std::size_t max_workers);
   /// Whether it is one of this pool's tasks that calls, in a worker or in whom it was submitted by.
   bool called_in_task() const;
+  void call_as_task(const std::function<void()>& f) const;
   worker_pool_stats stats() const;
 
  private:
