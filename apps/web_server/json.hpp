@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include <gofer/http.hpp>
@@ -25,8 +26,11 @@ inline std::optional<std::uint64_t> parse_number(std::string_view text) {
   return error == std::errc() && stop == end ? std::optional(n) : std::nullopt;
 }
 
+/// In valid UTF-8, whatever the strings in it are: some are of requests.
+inline std::string to_text(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
+
 inline void answer_json(gofer::http::response& r, int status, const json& body) {
-  r.status(status).header("Content-Type", "application/json").write(body.dump()).write("\n");
+  r.status(status).header("Content-Type", "application/json").write(to_text(body)).write("\n");
 }
 
 /// What GET /stats tells.

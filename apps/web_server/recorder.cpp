@@ -132,7 +132,7 @@ json recorder::sample(nanoseconds since_last, const measurements::answers& all, 
 }
 
 void recorder::publish(const json& event) {
-  const std::string text = event.dump();
+  const std::string text = to_text(event);
   const std::scoped_lock hold(lock_);
   samples_.push_back(event["sample"]);
   if (samples_.size() > kept) samples_.pop_front();
@@ -146,7 +146,7 @@ void recorder::publish(const json& event) {
 recorder::subscription recorder::subscribe() {
   subscription s{.history = {}, .events = std::make_shared<gofer::chan<std::string>>(most_behind)};
   const std::scoped_lock hold(lock_);
-  s.history = json(samples_).dump();
+  s.history = to_text(json(samples_));
   if (over_) {
     s.events->close();
   } else {

@@ -84,7 +84,7 @@ class timer {
 
 /// A channel of the given signals as they come to the process; Go's signal.Notify. From the first call on they no
 /// longer have their default effect. Up to 16 signals wait to be received, more are dropped. Throws std::system_error
-/// for a signal that cannot be caught.
+/// for a signal that cannot be caught, and has changed nothing then.
 receiver<int> notify_signals(std::initializer_list<int> signals);
 
 }  // namespace gofer::inline v0

@@ -31,16 +31,20 @@ class signal_board {
   receiver<int> subscribe(std::initializer_list<int> signals) {
     const chan<int> ch(kept_signals);
     const std::scoped_lock hold(lock_);
-    for (const int number : signals) {
+    subscribers_.reserve(subscribers_.size() + signals.size());
+    std::vector<struct sigaction> before(signals.size());
+    for (std::size_t i = 0; i < signals.size(); ++i) {
+      const int number = signals.begin()[i];
       struct sigaction action{};
       action.sa_handler = &on_signal;
       action.sa_flags = SA_RESTART;
-      if (sigaction(number, &action, nullptr) != 0) {
-        throw std::system_error(errno, std::system_category(),
-                                "notify_signals: signal " + std::to_string(number) + " cannot be caught");
-      }
-      subscribers_.push_back({.number = number, .ch = ch});
+      if (sigaction(number, &action, &before[i]) == 0) continue;
+      const int error = errno;
+      while (i-- > 0) sigaction(signals.begin()[i], &before[i], nullptr);
+      throw std::system_error(error, std::system_category(),
+                              "notify_signals: signal " + std::to_string(number) + " cannot be caught");
     }
+    for (const int number : signals) subscribers_.push_back({.number = number, .ch = ch});
     return ch;
   }
 

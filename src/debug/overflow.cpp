@@ -56,8 +56,9 @@ void on_fault(int number, siginfo_t* info, void* context) {
     before.sa_sigaction(number, info, context);
   } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
     before.sa_handler(number);
-  } else {
-    sigaction(number, &before, nullptr);  // the instruction faults again when we return
+  } else if (const bool was_sent = info->si_code <= 0; !was_sent || before.sa_handler == SIG_DFL) {
+    sigaction(number, &before, nullptr);  // the instruction faults again when we return;
+    if (was_sent) raise(number);          // what `kill` has sent does not come again by itself
   }
 }
 

@@ -1,5 +1,7 @@
 #include "debug/report.hpp"
 
+#include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -32,6 +34,39 @@ std::string in_words(std::chrono::milliseconds d) {
   return text;
 }
 
+/// For a descriptor that does not block, of a terminal that is shared with others, for one. False: nobody reads.
+bool takes_more_soon(int descriptor) noexcept {
+  constexpr int patience = 1000;  // milliseconds
+  pollfd one{.fd = descriptor, .events = POLLOUT, .revents = 0};
+  return ::poll(&one, 1, patience) == 1 && (one.revents & POLLOUT) != 0;
+}
+
+/// While it lives, a pipe without a reader is an error in the calling thread, and not the end of the program.
+class without_sigpipe {
+ public:
+  without_sigpipe() noexcept {
+    sigemptyset(&only_);
+    sigaddset(&only_, SIGPIPE);
+    sigset_t pending;
+    sigpending(&pending);
+    was_pending_ = sigismember(&pending, SIGPIPE) == 1;
+    pthread_sigmask(SIG_BLOCK, &only_, &before_);
+  }
+  without_sigpipe(const without_sigpipe&) = delete;
+  without_sigpipe& operator=(const without_sigpipe&) = delete;
+  ~without_sigpipe() {
+    constexpr timespec at_once{};
+    while (!was_pending_ && sigtimedwait(&only_, nullptr, &at_once) < 0 && errno == EINTR) {
+    }
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+
+ private:
+  sigset_t only_{};
+  sigset_t before_{};
+  bool was_pending_ = false;
+};
+
 }  // namespace
 
 std::string title(const char* what, std::uint64_t id, std::string_view name) {
@@ -51,9 +86,11 @@ report& report::operator<<(std::string_view text) {
 }
 
 void report::flush() noexcept {
+  const without_sigpipe while_writing;
   for (std::string_view left = text_; !left.empty();) {
     const auto written = ::write(descriptor_, left.data(), left.size());
     if (written < 0 && errno == EINTR) continue;
+    if (written < 0 && errno == EAGAIN && takes_more_soon(descriptor_)) continue;
     if (written <= 0) break;
     left.remove_prefix(static_cast<std::size_t>(written));
   }

@@ -243,7 +243,10 @@ TEST(Signals, AreReceived) {
   EXPECT_EQ(signals.receive(), SIGUSR1);
   kill(getpid(), SIGUSR2);
   EXPECT_EQ(signals.receive(), SIGUSR2);
-  EXPECT_THROW(gofer::notify_signals({SIGKILL}), std::system_error);
+  EXPECT_THROW(gofer::notify_signals({SIGHUP, SIGKILL}), std::system_error);
+  struct sigaction now{};
+  sigaction(SIGHUP, nullptr, &now);
+  EXPECT_EQ(now.sa_handler, SIG_DFL) << "of all or of none";
 }
 
 }  // namespace

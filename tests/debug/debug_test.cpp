@@ -1,5 +1,6 @@
 #include <gofer/debug.hpp>
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -172,6 +173,25 @@ TEST(Dump, DoesWithoutTheStacksOfThoseThatRunIfNeedBe) {
   sigaction(SIGURG, &before, nullptr);  // before the signal that is pending there
   stop = true;
   wait_until([&] { return !stop; });
+}
+
+TEST(Dump, IsWholeWhateverTheDescriptorIs) {
+  gofer::latch go_on(1);
+  gofer::wait_group all;
+  constexpr int fibers = 1000;
+  for (int i = 0; i < fibers; ++i) all.go([&] { go_on.wait(); });
+  const std::string text = written([](int fd) {
+    ASSERT_EQ(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    gofer::debug::dump(fd);
+  });
+  EXPECT_THAT(text, ContainsRegex("gofer: [0-9]+ fibers\n"));
+  std::array<int, 2> ends{};
+  ASSERT_EQ(pipe(ends.data()), 0);
+  close(ends[0]);
+  gofer::debug::dump(ends[1]);  // nobody reads it
+  close(ends[1]);
+  go_on.count_down();
+  all.wait();
 }
 
 // Fibers run, are woken, start and finish all the time while they are looked at.
@@ -459,6 +479,18 @@ TEST(Overflow, OtherFaultsAreLeftToWhoHandledThem) {
   }
   signal(SIGSEGV, [](int) { _exit(7); });
   gofer::run([] { raise(SIGSEGV); });
+}
+
+TEST(Overflow, ASignalThatWasSentEndsTheProgramAsEver) {
+  if (!test::is_child()) {
+    EXPECT_FALSE(test::run_again(test::this_test()).exited_with(7));
+    return;
+  }
+  gofer::run([] {
+    kill(getpid(), SIGSEGV);
+    gofer::sleep_for(5s);
+  });
+  _exit(7);
 }
 
 // The alarm looks at one thing after another, while a timer that was the last thing to hope for ends the wait, and all

@@ -117,7 +117,7 @@ class Answers(unittest.TestCase):
             answer = json.loads(body)
             self.assertEqual((status, answer["id"], answer["status"]), (500, 20, 500))
             self.assertEqual(answer["error"], "internal server error")
-            for wrong in ("x", "-1", "1x", "99999999999999999999"):
+            for wrong in ("x", "-1", "1x", "99999999999999999999", "%ff"):
                 self.assertEqual(curl(web.url(f"/api/resource/{wrong}"))[0], 400, wrong)
 
     def test_stats_health_and_the_rest(self):
