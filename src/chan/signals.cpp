@@ -37,7 +37,7 @@ class signal_board {
       const int number = signals.begin()[i];
       struct sigaction action{};
       action.sa_handler = &on_signal;
-      action.sa_flags = SA_RESTART;
+      action.sa_flags = SA_RESTART | SA_ONSTACK;  // fibers have little room
       if (sigaction(number, &action, &before[i]) == 0) continue;
       const int error = errno;
       while (i-- > 0) sigaction(signals.begin()[i], &before[i], nullptr);

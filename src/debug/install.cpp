@@ -36,7 +36,7 @@ void take_quit() noexcept {
   if (sigaction(SIGQUIT, nullptr, &now) != 0 || (now.sa_flags & SA_SIGINFO) != 0 || now.sa_handler != SIG_DFL) return;
   struct sigaction ours{};
   ours.sa_handler = &on_quit;
-  ours.sa_flags = SA_RESTART;
+  ours.sa_flags = SA_RESTART | SA_ONSTACK;  // fibers have little room
   sigaction(SIGQUIT, &ours, nullptr);
 }
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <gofer/detail/nats/pool_core.hpp>
 
@@ -30,16 +30,9 @@ inline std::chrono::system_clock::time_point from_nanoseconds(std::int64_t since
 std::string header_value(const nlohmann::json& value);
 /// An empty object if it is not one.
 nlohmann::json read_header_value(std::string_view text);
-/// A field of one; `otherwise` if it is not there, or is of another type: any program may have written it.
+/// A field of one, a std::string, unsigned or std::int64_t; `otherwise` if it is not there, or is of another type: any
+/// program may have written it.
 template <class T>
-T field(const nlohmann::json& object, const char* name, T otherwise) {
-  const auto found = object.find(name);
-  if (found == object.end()) return otherwise;
-  try {
-    return found->template get<T>();
-  } catch (const nlohmann::json::exception&) {
-    return otherwise;
-  }
-}
+T field(const nlohmann::json& object, const char* name, T otherwise);
 
 }  // namespace gofer::inline v0::nats

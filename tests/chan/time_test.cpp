@@ -247,6 +247,8 @@ TEST(Signals, AreReceived) {
   struct sigaction now{};
   sigaction(SIGHUP, nullptr, &now);
   EXPECT_EQ(now.sa_handler, SIG_DFL) << "of all or of none";
+  sigaction(SIGUSR1, nullptr, &now);
+  EXPECT_NE(now.sa_flags & SA_ONSTACK, 0) << "not on a fiber's small stack";
 }
 
 }  // namespace
