@@ -181,7 +181,10 @@ auto async(F&& f, Args&&... args) -> future<std::invoke_result_t<std::decay_t<F>
     shared->run([&]() -> result {
       struct emptied {
         std::optional<call>& it;
-        ~emptied() { it.reset(); }
+        ~emptied() {
+          it.reset();
+          sched::end_fiber_locals();
+        }
       } const at_end{own};
       return std::apply([](auto&... each) -> result { return std::invoke(std::move(each)...); }, *own);
     });

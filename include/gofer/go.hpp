@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -104,6 +105,17 @@ decltype(auto) blocking(F&& f) {
 
 namespace sched {
 
+/// The fiber_local values of whoever runs: a key's value, made by `make` at first use and destroyed by `destroy` when
+/// the fiber ends. On a plain thread they belong to the thread.
+struct fiber_local_key {
+  void* (*make)();
+  void (*destroy)(void*) noexcept;
+  mutable std::atomic<std::uint64_t> number{0};  // given at first use: another key may have been at this address before
+};
+void* fiber_local_value(const fiber_local_key& key);
+/// Destroys the calling fiber's values now: for one that is about to tell that it has ended.
+void end_fiber_locals() noexcept;
+
 /// Lets one plain thread wait until a fiber has run to its end.
 class completion {
  public:
@@ -137,6 +149,7 @@ auto run(F&& main) -> std::invoke_result_t<F> {
       } catch (...) {
         error = std::current_exception();
       }
+      sched::end_fiber_locals();
       done.signal();
     });
     done.wait();
@@ -154,6 +167,7 @@ auto run(F&& main) -> std::invoke_result_t<F> {
       } catch (...) {
         error = std::current_exception();
       }
+      sched::end_fiber_locals();
       done.signal();
     });
     done.wait();
@@ -180,20 +194,11 @@ std::string_view name();
 
 }  // namespace this_fiber
 
-namespace sched {
-
-/// The fiber_local values of whoever runs: a key's value, made by `make` at first use and destroyed by `destroy` when
-/// the fiber ends. On a plain thread they belong to the thread.
-struct fiber_local_key {
-  void* (*make)();
-  void (*destroy)(void*) noexcept;
-};
-void* fiber_local_value(const fiber_local_key& key);
-
-}  // namespace sched
-
 /// One T for each fiber that uses it, value-initialized at the fiber's first use and destroyed when the fiber ends;
-/// each plain thread has one, too. The library's `thread_local`, which must not be used where a fiber may wait.
+/// each plain thread has one, too. The library's `thread_local`, which must not be used where a fiber may wait. Whoever
+/// waits for a fiber in `run`, a wait group, a task group, a future of `async`, or for the end of a pool, finds its
+/// values destroyed. What the destructors of values, of a thread's thread-locals and of static objects use anew is made
+/// anew, and after main has returned not destroyed any more.
 template <class T>
 class fiber_local {
  public:

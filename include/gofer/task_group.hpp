@@ -77,6 +77,7 @@ class task_group {
           error = std::current_exception();
         }
         f.reset();
+        sched::end_fiber_locals();
         leave(std::move(error));
       });
     } catch (...) {

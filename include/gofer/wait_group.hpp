@@ -54,6 +54,7 @@ class wait_group {
       gofer::go([this, f = std::optional<std::decay_t<F>>(std::forward<F>(f))]() mutable {
         std::move (*f)();
         f.reset();
+        sched::end_fiber_locals();
         done();
       });
     } catch (...) {

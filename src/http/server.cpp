@@ -91,6 +91,7 @@ class server_core::session_fiber {
       core_->unlink(*session_);
       session_.reset();
     }
+    sched::end_fiber_locals();
     core_->let_go(welcome_);
     return false;
   }

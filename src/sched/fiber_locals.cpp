@@ -1,7 +1,9 @@
 #include "sched/fiber_locals.hpp"
 
-#include <memory>
+#include <atomic>
+#include <cstdint>
 #include <unordered_map>
+#include <utility>
 
 #include <gofer/go.hpp>
 
@@ -15,40 +17,68 @@ struct local_value {
   void (*destroy)(void*) noexcept = nullptr;
 };
 
-/// The values of one fiber or thread by key.
+std::uint64_t number_of(const fiber_local_key& key) noexcept {
+  std::uint64_t number = key.number.load(std::memory_order_relaxed);
+  if (number != 0) return number;
+  static std::atomic<std::uint64_t> given{0};
+  const std::uint64_t fresh = given.fetch_add(1, std::memory_order_relaxed) + 1;
+  return key.number.compare_exchange_strong(number, fresh, std::memory_order_relaxed) ? fresh : number;
+}
+
+/// The values of one fiber or thread by the number of their key.
 class local_values {
  public:
   local_values() = default;
   local_values(const local_values&) = delete;
   local_values& operator=(const local_values&) = delete;
   ~local_values() {
-    for (auto& [key, local] : by_key_) local.destroy(local.value);
+    // What is destroyed may use others, which are made anew then; after some rounds those are left that make each
+    // other.
+    constexpr int rounds = 8;
+    for (int i = 0; i < rounds && !values_.empty(); ++i) {
+      for (auto& [key, local] : std::exchange(values_, {})) local.destroy(local.value);
+    }
   }
 
   void* get(const fiber_local_key& key) {
-    if (const auto found = by_key_.find(&key); found != by_key_.end()) return found->second.value;
-    local_value& local = by_key_[&key];
+    const std::uint64_t number = number_of(key);
+    if (const auto found = values_.find(number); found != values_.end()) return found->second.value;
+    local_value& local = values_[number];
     try {
       local = {.value = key.make(), .destroy = key.destroy};
     } catch (...) {
-      by_key_.erase(&key);
+      values_.erase(number);
       throw;
     }
     return local.value;
   }
 
  private:
-  std::unordered_map<const fiber_local_key*, local_value> by_key_;
+  std::unordered_map<std::uint64_t, local_value> values_;
 };
+
+/// Those of a plain thread, until its thread-locals are destroyed. For who comes after that there are new ones, which
+/// stay.
+local_values& values_of_thread() {
+  static constinit thread_local local_values* values = nullptr;
+  if (values == nullptr) {
+    struct at_end {
+      ~at_end() {
+        delete values;
+        values = nullptr;
+      }
+    };
+    [[maybe_unused]] static thread_local const at_end ends;
+    values = new local_values;
+  }
+  return *values;
+}
 
 }  // namespace
 
 void* fiber_local_value(const fiber_local_key& key) {
   fiber* self = this_thread().running.get();
-  if (self == nullptr) {
-    static thread_local local_values of_thread;
-    return of_thread.get(key);
-  }
+  if (self == nullptr) return values_of_thread().get(key);
   auto* values = static_cast<local_values*>(self->locals.load(std::memory_order_relaxed));
   if (values == nullptr) {
     values = new local_values;
@@ -58,8 +88,14 @@ void* fiber_local_value(const fiber_local_key& key) {
 }
 
 void destroy_fiber_locals(fiber& f) noexcept {
-  if (f.locals.load(std::memory_order_relaxed) == nullptr) return;
-  delete static_cast<local_values*>(f.locals.exchange(nullptr, std::memory_order_relaxed));
+  void* values = f.locals.load(std::memory_order_relaxed);
+  if (values == nullptr) return;
+  delete static_cast<local_values*>(values);
+  f.locals.store(nullptr, std::memory_order_relaxed);
+}
+
+void end_fiber_locals() noexcept {
+  if (fiber* self = this_thread().running.get()) destroy_fiber_locals(*self);
 }
 
 }  // namespace gofer::inline v0::sched

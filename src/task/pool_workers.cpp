@@ -138,7 +138,7 @@ void pool_core::work(std::size_t number) {
     ++counted_.shrunk;
     report_scale(hold, after + 1, after);
   }
-  tell_quiet();
+  call_outside(hold, [] { sched::end_fiber_locals(); });
   hold.unlock();
   ::operator delete(surplus);
 }

@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <latch>
 #include <memory>
 #include <set>
@@ -14,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include <gofer/gofer.hpp>
 #include <gofer/runtime.hpp>
 
 #include "support/callers.hpp"
@@ -269,13 +272,86 @@ TEST(FiberLocal, IsOneForEachFiberAndThread) {
 
 TEST(FiberLocal, IsDestroyedWithItsFiber) {
   static std::atomic<int> alive{0};
+  static std::atomic<bool> gone{false};
+  struct counted {
+    counted() { ++alive; }
+    ~counted() {
+      --alive;
+      gone = true;
+    }
+  };
+  static gofer::fiber_local<counted> value;
+  const auto use = [] { (void)*value; };
+  gofer::go(use);
+  while (!gone) std::this_thread::yield();
+  for (int round = 0; round < test::times(200); ++round) {
+    gofer::run(use);
+    ASSERT_EQ(alive, 0);
+    gofer::wait_group some;
+    for (int i = 0; i < 3; ++i) some.go(use);
+    some.wait();
+    ASSERT_EQ(alive, 0);
+    gofer::task_group group;
+    group.go(use);
+    group.wait();
+    ASSERT_EQ(alive, 0);
+    gofer::async(use).get();
+    ASSERT_EQ(alive, 0);
+    {
+      gofer::worker_pool<int> pool([&](int) { use(); }, {.min_workers = 2});
+      for (int i = 0; i < 4; ++i) pool.submit(i);
+      pool.drain();
+      ASSERT_EQ(alive, 0);
+    }
+  }
+}
+
+TEST(FiberLocal, WhatDestructorsUseIsMadeAnewAndDestroyed) {
+  static std::atomic<int> alive{0};
   struct counted {
     counted() { ++alive; }
     ~counted() { --alive; }
+    int uses = 0;
   };
-  static gofer::fiber_local<counted> value;
-  test::run_in(test::callers::fibers, 50, [](int) { (void)*value; });
-  while (alive != 0) std::this_thread::yield();
+  static gofer::fiber_local<counted> last;
+  struct uses_last {
+    ~uses_last() { ++last->uses; }
+  };
+  static gofer::fiber_local<uses_last> first;
+  const auto in_fiber_or_thread = [] {
+    EXPECT_EQ(last->uses, 0) << "left over from another";
+    (void)*first;
+  };
+  for (int i = 0; i < 50; ++i) gofer::run(in_fiber_or_thread);
+  std::thread(in_fiber_or_thread).join();
+  EXPECT_EQ(alive, 0);
+}
+
+/// Makes, when it is destroyed, the one that makes it.
+template <int I>
+struct maker {
+  static inline gofer::fiber_local<maker> own;
+  static inline std::set<const maker*> made;  // the last ones are never destroyed; no leak is to be seen in that
+  maker() { made.insert(this); }
+  ~maker() { (void)*maker<1 - I>::own; }
+};
+
+TEST(FiberLocal, ValuesThatMakeEachOtherHaveAnEnd) {
+  gofer::run([] { (void)*maker<0>::own; });
+}
+
+TEST(FiberLocal, AnotherAtTheSameAddressIsAnother) {
+  gofer::run([] {
+    using number = gofer::fiber_local<int>;
+    using text = gofer::fiber_local<std::string>;
+    alignas(number) alignas(text) std::byte room[std::max(sizeof(number), sizeof(text))];
+    const auto* first = new (room) number;
+    **first = 7;
+    first->~number();
+    const auto* second = new (room) text;
+    EXPECT_EQ(**second, "");
+    second->~text();
+  });
 }
 
 // A fiber may wait inside a catch, go on elsewhere, and still rethrow its own exception.

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <string>
 #include <thread>
 
 #include <gofer/gofer.hpp>
@@ -39,10 +40,13 @@ int answer() {
 
 /// Destroyed after main has returned, when no fiber runs any more and their threads have ended: what needs none still
 /// works.
+gofer::fiber_local<std::string> name;
 struct at_the_end {
   gofer::mutex lock;
+  gofer::worker_pool<int> pool{[](int) {}};
   ~at_the_end() {
     const std::scoped_lock hold(lock);
+    if (!name->empty()) std::puts("the thread's values should be gone");
     std::puts(kept_by_thread::alive == 0 ? "the end" : "threads are still ending");
   }
 } last;
@@ -56,6 +60,9 @@ const int before_main = [] {
 }  // namespace
 
 int main() {
+  *name = "a name that is too long for where short ones are kept";
+  last.pool.submit(1);
+  last.pool.wait_idle();
   if (before_main != 42 || answer() != 42) return 1;
   const pid_t child = fork();
   if (child == 0) {
