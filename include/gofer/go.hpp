@@ -113,8 +113,14 @@ struct fiber_local_key {
   mutable std::atomic<std::uint64_t> number{0};  // given at first use: another key may have been at this address before
 };
 void* fiber_local_value(const fiber_local_key& key);
+/// Whether any fiber has had one.
+extern constinit std::atomic<bool> fiber_locals_used;
+void destroy_own_fiber_locals() noexcept;
 /// Destroys the calling fiber's values now: for one that is about to tell that it has ended.
-void end_fiber_locals() noexcept;
+inline void end_fiber_locals() noexcept {
+  if (fiber_locals_used.load(std::memory_order_relaxed)) [[unlikely]]
+    destroy_own_fiber_locals();
+}
 
 /// Lets one plain thread wait until a fiber has run to its end.
 class completion {

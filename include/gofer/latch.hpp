@@ -5,7 +5,7 @@
 #include <stop_token>
 #include <utility>
 
-#include <gofer/detail/sync/wait_queue.hpp>
+#include <gofer/detail/sync/countdown.hpp>
 
 namespace gofer::inline v0 {
 
@@ -14,7 +14,7 @@ namespace gofer::inline v0 {
 class latch {
  public:
   /// The most it can count down from.
-  static constexpr std::ptrdiff_t max() noexcept { return std::ptrdiff_t{1} << 31; }
+  static constexpr std::ptrdiff_t max() noexcept { return sync::most_counted; }
 
   /// Throws std::logic_error if `expected` is negative or above max().
   explicit latch(std::ptrdiff_t expected);

@@ -141,8 +141,9 @@ class nats_pool {
     return core_->submit_within(raw(task, std::move(of_task.id)), {.deadline = sched::deadline_after(d)});
   }
 
-  /// What this pool object, or its client's name, submitted; closed after the last result once it is drained. Until
-  /// somebody receives, more results than the options' result_capacity are left with the servers.
+  /// What this pool object, or its client's name, submitted, also what was stored though `submit` threw nats_error;
+  /// closed after the last result once it is drained. Until somebody receives, more results than the options'
+  /// result_capacity are left with the servers.
   receiver<nats_result<Result>> results()
     requires(!std::is_void_v<Result>)
   {

@@ -10,6 +10,9 @@
 #include "sched/thread.hpp"
 
 namespace gofer::inline v0::sched {
+
+constinit std::atomic<bool> fiber_locals_used{false};
+
 namespace {
 
 struct local_value {
@@ -83,6 +86,7 @@ void* fiber_local_value(const fiber_local_key& key) {
   if (values == nullptr) {
     values = new local_values;
     self->locals.store(values, std::memory_order_relaxed);
+    if (!fiber_locals_used.load(std::memory_order_relaxed)) fiber_locals_used.store(true, std::memory_order_relaxed);
   }
   return values->get(key);
 }
@@ -94,7 +98,7 @@ void destroy_fiber_locals(fiber& f) noexcept {
   f.locals.store(nullptr, std::memory_order_relaxed);
 }
 
-void end_fiber_locals() noexcept {
+void destroy_own_fiber_locals() noexcept {
   if (fiber* self = this_thread().running.get()) destroy_fiber_locals(*self);
 }
 

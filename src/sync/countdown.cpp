@@ -9,13 +9,12 @@ namespace gofer::inline v0::sync {
 void add_to_count(wait_queue& count, std::ptrdiff_t n, const char* operation, const char* below_zero,
                   const char* too_many) {
   sched::point(operation, &count);
-  constexpr std::ptrdiff_t most = std::ptrdiff_t{1} << 31;
   sched::backoff wait(arch::while_others_work);
   wait_queue::word seen = count.load(std::memory_order_relaxed);
   for (;;) {
     const auto before = static_cast<std::ptrdiff_t>(wait_queue::value(seen));
     if (n < -before) throw std::logic_error(below_zero);
-    if (n > most - before) throw std::logic_error(too_many);
+    if (n > most_counted - before) throw std::logic_error(too_many);
     if ((seen & wait_queue::locked) != 0) {
       wait();
       seen = count.load(std::memory_order_relaxed);

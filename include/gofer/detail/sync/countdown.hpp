@@ -6,9 +6,12 @@
 
 namespace gofer::inline v0::sync {
 
+/// What a count may be.
+inline constexpr std::ptrdiff_t most_counted = std::ptrdiff_t{1} << 31;
+
 /// Adds `n`, which may be negative, to the count that is the queue's value; at zero lets all waiters go. What a
 /// wait_group and a latch are. Throws std::logic_error with `below_zero`, changing nothing, if the count would fall
-/// below zero, and with `too_many` if it would exceed 2^31.
+/// below zero, and with `too_many` if it would exceed `most_counted`.
 void add_to_count(wait_queue& count, std::ptrdiff_t n, const char* operation, const char* below_zero,
                   const char* too_many);
 
