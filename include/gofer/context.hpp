@@ -59,7 +59,7 @@ class context {
   /// the background. A `cause` that is no error stands for operation_canceled.
   void cancel(std::error_code cause = std::make_error_code(std::errc::operation_canceled));
 
-  /// True once it is cancelled or its deadline has passed.
+  /// True once it is cancelled, which its deadline does, too, a moment after it has passed.
   bool done() const;
   /// The cause once done, else no error.
   std::error_code error() const;

@@ -309,8 +309,9 @@ class worker_pool : public tasks::pool_base {
 
  public:
   /// `process(Task)` or `process(Task, std::stop_token)` is called by several workers at once. With more than one
-  /// attempt allowed a task is copied for each. Throws std::invalid_argument for options that cannot be, and what `go`
-  /// throws if there is no memory for the workers.
+  /// attempt allowed a task is copied for each; one that cannot be copied is lent to a `process(const Task&)`, and more
+  /// than one refused if there is none. Throws std::invalid_argument for options that cannot be, and what `go` throws
+  /// if there is no memory for the workers.
   template <class F>
     requires std::is_invocable_v<F&, Task> || std::is_invocable_v<F&, Task, std::stop_token>
   explicit worker_pool(F process, worker_pool_options options = {})
@@ -381,10 +382,17 @@ class worker_pool : public tasks::pool_base {
 
   template <class F>
   static std::shared_ptr<work> make_work(F process, const worker_pool_options& options) {
+    constexpr bool lends =
+        std::is_invocable_v<F&, const Task&> || std::is_invocable_v<F&, const Task&, std::stop_token>;
+    if (!std::copy_constructible<Task> && !lends && options.max_attempts > 1) {
+      throw std::invalid_argument("worker_pool \"" + options.name + "\": max_attempts is " +
+                                  std::to_string(options.max_attempts) +
+                                  ", but a task that cannot be copied is gone after the first");
+    }
     auto call = [process = std::make_shared<F>(std::move(process)), retries = options.max_attempts > 1](
                     Task& task, const std::stop_token& stop) -> Result {
       const auto invoke = [&](auto&& argument) -> Result {
-        if constexpr (std::is_invocable_v<F&, Task, std::stop_token>) {
+        if constexpr (std::is_invocable_v<F&, decltype(argument), std::stop_token>) {
           return std::invoke(*process, std::forward<decltype(argument)>(argument), stop);
         } else {
           return std::invoke(*process, std::forward<decltype(argument)>(argument));
@@ -392,6 +400,8 @@ class worker_pool : public tasks::pool_base {
       };
       if constexpr (std::copy_constructible<Task>) {
         if (retries) return invoke(Task(task));
+      } else if constexpr (lends) {
+        if (retries) return invoke(std::as_const(task));
       } else {
         static_cast<void>(retries);
       }

@@ -23,7 +23,8 @@ struct child_end {
 inline child_end run_again(const std::string& test, const std::string& setting = "") {
   std::array<char, 4096> self{};
   const auto length = readlink("/proc/self/exe", self.data(), self.size() - 1);
-  const std::string command = "exec env TEST_CHILD=1 " + setting + " '" +
+  // Not one of several shards: the test is to run wherever it would be.
+  const std::string command = "exec env -u GTEST_TOTAL_SHARDS -u GTEST_SHARD_INDEX TEST_CHILD=1 " + setting + " '" +
                               std::string(self.data(), static_cast<std::size_t>(length)) + "' --gtest_filter='" + test +
                               "' 2>&1 >/dev/null";
   child_end end;

@@ -689,6 +689,29 @@ TEST(WorkerPoolRetries, WaitTwiceAsLongEachTimeButForUpToAHalf) {
   EXPECT_GE(backoff_before(100, 1h, longest, UINT64_MAX), longest / 2);
 }
 
+TEST(WorkerPoolRetries, WhatCannotBeCopiedIsLentOrNotTriedAgain) {
+  using number = std::unique_ptr<int>;
+  const gofer::worker_pool_options twice{.name = "numbers", .max_attempts = 2, .backoff = 1ms};
+  gofer::worker_pool<number, int> lent(
+      [first = true](const number& n) mutable {
+        if (std::exchange(first, false)) throw std::runtime_error("not yet");
+        return *n;
+      },
+      twice);
+  lent.submit(std::make_unique<int>(7));
+  const auto result = lent.results().receive();
+  EXPECT_EQ(result->attempts, 2U);
+  EXPECT_EQ(result->returned_, 7);
+  try {
+    const gofer::worker_pool<number, int> taken([](number n) { return *n; }, twice);
+    FAIL() << "the second attempt would get nothing";
+  } catch (const std::invalid_argument& e) {
+    EXPECT_STREQ(
+        e.what(),
+        "worker_pool \"numbers\": max_attempts is 2, but a task that cannot be copied is gone after the first");
+  }
+}
+
 TEST(WorkerPoolRetries, TriesAgainWithBackoff) {
   std::atomic<int> calls{0};
   gofer::worker_pool<int, int> pool(
