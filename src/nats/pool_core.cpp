@@ -138,7 +138,7 @@ pool_core::pool_core(nats_pool_options options, pool_parts parts) {
   }
   hooks.run_here = [&in](const raw_task& task) {
     raw_result result = in.worker_->run_here(task);
-    if (in.results_) in.results_->give(std::move(result), in.stopping.get_token());
+    if (in.results_) in.results_->give(std::move(result), in.submitter_->closing());
   };
   in.submitter_.emplace(in.by, in.called, in.options, client_name, std::move(hooks));
   if (works) in.worker_.emplace(in.by, in.called, in.options, in.parts, [&in] { in.repair(); });

@@ -130,6 +130,7 @@ void results::run() noexcept {
     arrived_.receive_for(a, look_interval);
     if (a) give_arrived(**a);
     a.reset();
+    give_those_of_here();
     if (!finishing_.load(std::memory_order_acquire)) continue;
     if (all_given()) break;
     if (sched::now() - last_given_ > long_silence) give_up_what_is_gone();
@@ -162,9 +163,26 @@ void results::give_arrived(arrival& a) noexcept {
   a.held.done();
 }
 
-void results::give(raw_result&& result, const std::stop_token& stop) {
-  do_not_expect(result.id);
-  parts_.take_result(std::move(result), stop);
+void results::give(raw_result&& result, const std::stop_token& closing) {
+  if (parts_.take_result(raw_result(result), closing)) return do_not_expect(result.id);
+  const std::scoped_lock hold(lock_);
+  of_here_.push_back(std::move(result));
+}
+
+void results::give_those_of_here() noexcept {
+  for (;;) {
+    raw_result first;
+    {
+      const std::scoped_lock hold(lock_);
+      if (of_here_.empty()) return;
+      first = std::move(of_here_.front());
+      of_here_.pop_front();
+    }
+    const std::string id = first.id;
+    if (!parts_.take_result(std::move(first), stopping_.get_token())) return;  // the end
+    last_given_ = sched::now();
+    do_not_expect(id);
+  }
 }
 
 /// All tasks are finished, and no result is stored or on its way: those that are missing were removed, or were too old.

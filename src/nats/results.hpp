@@ -31,8 +31,8 @@ class results {
   void do_not_expect(const std::string& id);
   void expect_no_more(const std::string& id);
   void perhaps_expect(const std::string& id);
-  /// A task that was run here and now. Gives it up if a stop is requested.
-  void give(raw_result&& result, const std::stop_token& stop);
+  /// Of a task that was run here and now. Waits for room until `closing` is requested; then it is given later.
+  void give(raw_result&& result, const std::stop_token& closing);
 
   /// Closes the results when all that are expected have been given; does not wait for that.
   void finish() noexcept { finishing_.store(true, std::memory_order_release); }
@@ -51,6 +51,7 @@ class results {
 
   void take(std::vector<message>& came);
   void run() noexcept;
+  void give_those_of_here() noexcept;
   void give_arrived(arrival& a) noexcept;
   bool was_given_before(const std::string& id);
   /// With the lock. False: it was not.
@@ -73,6 +74,7 @@ class results {
   mutex lock_;
   std::map<std::string, std::size_t> expected_;  // guarded by lock_: of how many submissions
   std::deque<std::string> uncertain_;            // guarded by lock_: the latest that were perhaps stored
+  std::deque<raw_result> of_here_;               // guarded by lock_: that have found no room
   sched::time_point last_given_ = sched::now();
   wait_group running_;
   std::unique_ptr<puller> puller_;

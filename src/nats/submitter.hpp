@@ -38,6 +38,8 @@ class submitter {
 
   /// Accepts no more; those that are in `submit` end soon.
   void close() noexcept;
+  /// Requested by that.
+  std::stop_token closing() const noexcept { return stopping_.get_token(); }
   /// After that: blocks until they have left it. False past the limit: the tasks that they run, or servers, take
   /// longer.
   bool wait(const sched::wait_limit& limit) noexcept;

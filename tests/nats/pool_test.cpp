@@ -354,6 +354,35 @@ TEST_F(NatsPool, AStopEndsTheWaitForRoomAmongResults) {
   EXPECT_EQ(std::ranges::distance(pool.results()), 1);
 }
 
+TEST_F(NatsPool, NobodyNeedsToReceiveForADrainWhateverTheCallerRan) {
+  gofer::latch begun(1);
+  gofer::latch go_on(1);
+  std::atomic<int> runs{0};
+  nats_pool<int, int> pool(
+      [&](int i) {
+        if (i == 0) {
+          begun.count_down();
+          go_on.wait();
+        }
+        ++runs;
+        return i;
+      },
+      caller_runs(named({.result_capacity = 1})));
+  fill(pool, begun);
+  gofer::wait_group submitting;
+  submitting.go([&] {
+    pool.submit(1);
+    pool.submit(2);  // its result finds no room
+  });
+  EXPECT_TRUE(soon([&] { return runs == 2; }));
+  go_on.count_down();
+  pool.drain();
+  submitting.wait();
+  std::set<int> values;
+  for (auto& r : pool.results()) values.insert(r.value());
+  EXPECT_EQ(values, (std::set{0, 1, 2}));
+}
+
 TEST_F(NatsPool, ADrainKeepsItsLimitWhateverTheCallerRuns) {
   gofer::latch begun(1);
   gofer::latch in_caller(1);
