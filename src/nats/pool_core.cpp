@@ -222,7 +222,7 @@ nats_pool_stats pool_core::stats() {
     s.handed_back = w.handed_back();
     s.workers = local.workers;
     s.busy = local.busy;
-    s.timed_out = local.timed_out;
+    s.timed_out = w.timed_out.load(std::memory_order_relaxed);
     s.taken = w.taken();
     s.run_latency = local.run_latency;
   }

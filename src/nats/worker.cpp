@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <utility>
 
 #include <gofer/go.hpp>
 #include <gofer/runtime.hpp>
+#include <gofer/time.hpp>
 
 #include "arch/splitmix.hpp"
 #include "nats/letters.hpp"
@@ -30,8 +32,7 @@ worker_pool_options local_options(const nats_pool_options& options) {
           .queue_capacity = options.max_taken * 2,  // what comes is what was asked for, twice at most
           .when_full = overflow::reject,
           .scale_interval = options.scale_interval,
-          .idle_timeout = options.idle_timeout,
-          .task_timeout = options.task_timeout};
+          .idle_timeout = options.idle_timeout};
 }
 
 std::size_t most_workers(const nats_pool_options& options) {
@@ -112,10 +113,8 @@ raw_result worker::run_here(const raw_task& task) {
   const auto now = std::chrono::system_clock::now();
   const sched::time_point begun = sched::now();
   try {
-    pool_.call_as_task([&] {
-      const nats_task of{.id = task.id, .submitted = now, .stop = stopping_.get_token()};
-      result.value = parts_.run(task.payload, of);
-    });
+    pool_.call_as_task(
+        [&] { result.value = handle(task.payload, {.id = task.id, .submitted = now, .stop = stopping_.get_token()}); });
     result.ok = true;
     completed.fetch_add(1, std::memory_order_relaxed);
   } catch (...) {
@@ -194,8 +193,8 @@ void worker::run(task_ptr task, const std::stop_token& stop) {
   const sched::time_point begun = sched::now();
   const auto ran = [&] { return std::chrono::nanoseconds(sched::now() - begun); };
   try {
-    std::string value = parts_.run(
-        task->from.data(), nats_task{.id = task->id, .attempt = attempt, .submitted = task->submitted(), .stop = stop});
+    std::string value =
+        handle(task->from.data(), {.id = task->id, .attempt = attempt, .submitted = task->submitted(), .stop = stop});
     finished_.fetch_add(1, std::memory_order_relaxed);
     if (task->held.of().times == 1 && task->client.empty()) {
       completed.fetch_add(1, std::memory_order_relaxed);
@@ -221,6 +220,21 @@ void worker::run(task_ptr task, const std::stop_token& stop) {
     }
   }
   puller_->nudge();
+}
+
+std::string worker::handle(std::string_view payload, nats_task of) {
+  if (options_.task_timeout.count() == 0) return parts_.run(payload, of);
+  std::stop_source of_task;
+  const auto forward = [&] { of_task.request_stop(); };
+  const std::stop_callback<decltype(forward)> from_outside(std::exchange(of.stop, of_task.get_token()), forward);
+  struct time_limit {
+    timer at_limit;
+    std::atomic<std::uint64_t>& timed_out;
+    ~time_limit() {
+      if (!at_limit.stop()) timed_out.fetch_add(1, std::memory_order_relaxed);
+    }
+  } limit{{options_.task_timeout, [of_task]() mutable { of_task.request_stop(); }}, timed_out};
+  return parts_.run(payload, of);
 }
 
 /// What has to be stored first is stored in a fiber of its own, so that the worker goes on.

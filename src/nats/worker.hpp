@@ -57,11 +57,14 @@ class worker {
   std::size_t taken() const noexcept { return book_.size(); }
   std::uint64_t handed_back() const noexcept { return book_.handed_back.load(std::memory_order_relaxed); }
 
-  std::atomic<std::uint64_t> completed{0}, failed{0}, retried{0}, undecodable_found{0}, abandoned{0};
+  std::atomic<std::uint64_t> completed{0}, failed{0}, retried{0}, timed_out{0}, undecodable_found{0}, abandoned{0};
 
  private:
   void take(std::vector<message>& came);
   void run(task_ptr task, const std::stop_token& stop);
+  /// Has the handler run it, which is asked to stop past the time of a task, too. Counts that before it returns, so
+  /// that whoever has the result finds it counted. Throws what the handler throws.
+  std::string handle(std::string_view payload, nats_task of);
   /// `how` settles it, in a fiber of its own.
   void settle_later(task_ptr task, std::function<void(worker&, taken_task&)> how);
   /// What became of a task before, beyond what the servers count.

@@ -59,7 +59,10 @@ class nats_server {
   }
 
   /// Not run until it is told to go on: connections stand, and nothing is answered.
-  void suspend() const { ::kill(process_, SIGSTOP); }
+  void suspend() const {
+    ::kill(process_, SIGSTOP);
+    ::waitpid(process_, nullptr, WUNTRACED);  // it may run on for a moment
+  }
   void resume() const { ::kill(process_, SIGCONT); }
 
   void kill() {
