@@ -3,16 +3,15 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <random>
-#include <utility>
 
 #include <gofer/go.hpp>
 #include <gofer/runtime.hpp>
-#include <gofer/time.hpp>
 
 #include "arch/splitmix.hpp"
 #include "nats/letters.hpp"
 #include "nats/streams.hpp"
 #include "nats/wait_for_all.hpp"
+#include "task/time_limit.hpp"
 
 namespace gofer::inline v0::nats {
 namespace {
@@ -224,16 +223,14 @@ void worker::run(task_ptr task, const std::stop_token& stop) {
 
 std::string worker::handle(std::string_view payload, nats_task of) {
   if (options_.task_timeout.count() == 0) return parts_.run(payload, of);
-  std::stop_source of_task;
-  const auto forward = [&] { of_task.request_stop(); };
-  const std::stop_callback<decltype(forward)> from_outside(std::exchange(of.stop, of_task.get_token()), forward);
-  struct time_limit {
-    timer at_limit;
+  struct counted {
+    tasks::time_limit limit;
     std::atomic<std::uint64_t>& timed_out;
-    ~time_limit() {
-      if (!at_limit.stop()) timed_out.fetch_add(1, std::memory_order_relaxed);
+    ~counted() {
+      if (limit.end()) timed_out.fetch_add(1, std::memory_order_relaxed);
     }
-  } limit{{options_.task_timeout, [of_task]() mutable { of_task.request_stop(); }}, timed_out};
+  } attempt{{options_.task_timeout, of.stop}, timed_out};
+  of.stop = attempt.limit.token();
   return parts_.run(payload, of);
 }
 

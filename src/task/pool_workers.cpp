@@ -8,6 +8,8 @@
 #include <gofer/time.hpp>
 #include <gofer/worker_pool.hpp>
 
+#include "task/time_limit.hpp"
+
 namespace gofer::inline v0 {
 namespace {
 
@@ -245,12 +247,9 @@ bool pool_core::attempt_timed(job& j) noexcept {
 /// An attempt that is asked to stop after the task's timeout.
 bool pool_core::attempt_within(job& j) noexcept {
   try {
-    std::stop_source of_task;
-    timer limit(options_.task_timeout, [of_task]() mutable { of_task.request_stop(); });
-    const auto forward = [&] { of_task.request_stop(); };
-    const std::stop_callback<decltype(forward)> of_pool(stop_token_, forward);
-    const bool done = j.attempt(of_task.get_token());
-    j.timed_out = !limit.stop();
+    time_limit limit(options_.task_timeout, stop_token_);
+    const bool done = j.attempt(limit.token());
+    j.timed_out = limit.end();
     if (j.timed_out) {
       const lock hold(lock_);
       ++counted_.timed_out;

@@ -327,59 +327,50 @@ TEST_F(NatsPool, AStopIsRequestedOfWhatTheCallerRuns) {
   EXPECT_THAT(given, testing::Contains("one")) << "it was run to its end";
 }
 
-TEST_F(NatsPool, AStopEndsTheWaitForRoomAmongResults) {
-  gofer::latch begun(1);
-  gofer::latch go_on(1);
+/// A pool whose worker is held by task 0, and whose submitter has run 1 and 2 itself: the result of 2 finds no room.
+struct results_without_room {
+  explicit results_without_room(const nats_pool_options& options)
+      : pool(
+            [this](int i) {
+              if (i == 0) {
+                begun.count_down();
+                go_on.wait();
+              }
+              ++runs;
+              return i;
+            },
+            options) {
+    fill(pool, begun);
+    submitting.go([this] {
+      pool.submit(1);
+      pool.submit(2);
+    });
+  }
+
+  gofer::latch begun{1};
+  gofer::latch go_on{1};
   std::atomic<int> runs{0};
-  nats_pool<int, int> pool(
-      [&](int i) {
-        if (i == 0) {
-          begun.count_down();
-          go_on.wait();
-        }
-        ++runs;
-        return i;
-      },
-      caller_runs(named({.result_capacity = 1})));
-  fill(pool, begun);
+  nats_pool<int, int> pool;
   gofer::wait_group submitting;
-  submitting.go([&] {
-    pool.submit(1);
-    pool.submit(2);  // its result finds no room
-  });
-  EXPECT_TRUE(soon([&] { return runs == 2; }));
-  go_on.count_down();
-  pool.stop();
-  submitting.wait();
-  EXPECT_EQ(std::ranges::distance(pool.results()), 1);
+};
+
+TEST_F(NatsPool, AStopEndsTheWaitForRoomAmongResults) {
+  results_without_room with(caller_runs(named({.result_capacity = 1})));
+  EXPECT_TRUE(soon([&] { return with.runs == 2; }));
+  with.go_on.count_down();
+  with.pool.stop();
+  with.submitting.wait();
+  EXPECT_EQ(std::ranges::distance(with.pool.results()), 1);
 }
 
 TEST_F(NatsPool, NobodyNeedsToReceiveForADrainWhateverTheCallerRan) {
-  gofer::latch begun(1);
-  gofer::latch go_on(1);
-  std::atomic<int> runs{0};
-  nats_pool<int, int> pool(
-      [&](int i) {
-        if (i == 0) {
-          begun.count_down();
-          go_on.wait();
-        }
-        ++runs;
-        return i;
-      },
-      caller_runs(named({.result_capacity = 1})));
-  fill(pool, begun);
-  gofer::wait_group submitting;
-  submitting.go([&] {
-    pool.submit(1);
-    pool.submit(2);  // its result finds no room
-  });
-  EXPECT_TRUE(soon([&] { return runs == 2; }));
-  go_on.count_down();
-  pool.drain();
-  submitting.wait();
+  results_without_room with(caller_runs(named({.result_capacity = 1})));
+  EXPECT_TRUE(soon([&] { return with.runs == 2; }));
+  with.go_on.count_down();
+  with.pool.drain();
+  with.submitting.wait();
   std::set<int> values;
-  for (auto& r : pool.results()) values.insert(r.value());
+  for (auto& r : with.pool.results()) values.insert(r.value());
   EXPECT_EQ(values, (std::set{0, 1, 2}));
 }
 

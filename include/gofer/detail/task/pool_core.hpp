@@ -135,8 +135,7 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
  public:
   /// `close` is called once, when every accepted task is settled and none will be accepted any more; `forget` when the
   /// handle goes and no task runs any more. `of_results` is the lock of the channel of results, or null; what these
-  /// refer to keeps it. Throws std::invalid_argument for
-  /// options that cannot be.
+  /// refer to keeps it. Throws std::invalid_argument for options that cannot be.
   pool_core(worker_pool_options options, std::function<void()> close, std::function<void()> forget,
             sched::spin_lock* of_results);
   ~pool_core();
