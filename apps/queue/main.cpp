@@ -5,9 +5,11 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <functional>
 #include <optional>
@@ -157,13 +159,19 @@ void add_options(CLI::App& app, options& o) {
   app.add_option("--tls-key", o.server.tls_key_file, "... and its key (PEM)")->check(CLI::ExistingFile);
 }
 
+/// Which CLI::Range lets through.
+std::string no_nan(const std::string& text) {
+  return std::isnan(std::strtod(text.c_str(), nullptr)) ? "nan is no number" : "";
+}
+
 void add_commands(CLI::App& app, options& o, command& chosen) {
   app.require_subcommand(1);
   CLI::App* status = app.add_subcommand("status", "What is queued, running, finished and dead, and how fast");
   status->add_flag("-w,--watch", o.watch, "Go on looking, until Ctrl-C");
   status->add_option("--over", o.over, "Seconds between two looks, for the rates")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 3600.0));
+      ->check(CLI::Range(0.0, 3600.0))
+      ->check(no_nan);
   status->callback([&] { chosen = [&](gofer::nats_queue& q) { return show_status(q, o); }; });
 
   CLI::App* dead = app.add_subcommand("dead", "Tasks that will not be tried again");

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -45,6 +46,11 @@ struct options {
   std::string nats_servers = "nats://127.0.0.1:4222";
 };
 
+/// Which CLI::Range lets through.
+std::string no_nan(const std::string& text) {
+  return std::isnan(std::strtod(text.c_str(), nullptr)) ? "nan is no number" : "";
+}
+
 /// Returns the exit code if the program is to end, as after --help.
 std::optional<int> parse(int argc, char** argv, options& o) {
   CLI::App app(
@@ -73,7 +79,8 @@ std::optional<int> parse(int argc, char** argv, options& o) {
       ->check(CLI::Range(1, 10'000'000));
   app.add_option("--grace", o.grace, "Seconds that requests are given to be answered after SIGINT or SIGTERM")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 86400.0));
+      ->check(CLI::Range(0.0, 86400.0))
+      ->check(no_nan);
   app.add_flag("--once", o.once, "End after the load instead of serving on");
   auto* certificate = app.add_option("--tls-certificate", o.tls.certificate,
                                      "Speak HTTPS, with the certificate in this PEM file; no load is played then")
@@ -101,7 +108,8 @@ std::optional<int> parse(int argc, char** argv, options& o) {
       ->check(CLI::Range(1, 100'000));
   app.add_option("--duration", o.duration, "Of --load, in seconds, unless --requests says how often")
       ->capture_default_str()
-      ->check(CLI::Range(0.01, 86400.0));
+      ->check(CLI::Range(0.01, 86400.0))
+      ->check(no_nan);
   try {
     app.parse(argc, argv);
     if (*load && *requests) o.measured.requests = o.requests;

@@ -95,6 +95,7 @@ class Queue(unittest.TestCase):
         self.assertIn("no pool \"images\"", self.queue("status", code=1))
         self.queue(code=2)
         self.queue("dead", "retry", code=2)
+        self.queue("status", "--over", "nan", code=2)
         self.queue("-p", "not.a.name", "status", code=2)
         self.assertIn("pause", self.queue("--help"))
 

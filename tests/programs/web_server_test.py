@@ -204,6 +204,7 @@ class WrongUse(unittest.TestCase):
         self.expect_sentence("it has no host", "--address", ":8080")
         self.expect_sentence("--workers", "--workers", "0")
         self.expect_sentence("--workers", "--workers", "many")
+        self.expect_sentence("--grace: nan is no number", "--grace", "nan")
         self.expect_sentence("--nonsense", "--nonsense")
 
     def test_help(self):
