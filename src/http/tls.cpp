@@ -93,13 +93,13 @@ class tls_socket final : public net::socket {
     for (;;) {
       std::size_t got = 0;
       const int outcome = call([&](SSL* ssl) { return SSL_read_ex(ssl, into.data(), into.size(), &got); }, error);
-      flush(error);  // which may be the alert that says why there is an error
+      flush(error, net::direction::read);  // which may be the alert that says why there is an error
       if (outcome == SSL_ERROR_NONE) {
         error.clear();  // of sending: who reads has what there is to read
         return got;
       }
       if (outcome == SSL_ERROR_ZERO_RETURN || error) return 0;
-      if (!feed(error)) return 0;
+      if (!feed(error, net::direction::read)) return 0;
     }
   }
 
@@ -121,28 +121,28 @@ class tls_socket final : public net::socket {
       const auto part = all.first(std::min(all.size(), at_once));
       std::size_t taken = 0;
       const int outcome = call([&](SSL* ssl) { return SSL_write_ex(ssl, part.data(), part.size(), &taken); }, error);
-      flush(error);
+      flush(error, net::direction::write);
       if (error) return;
       if (outcome == SSL_ERROR_NONE) {
         all = all.subspan(taken);
-      } else if (!feed(error)) {  // in a handshake
+      } else if (!feed(error, net::direction::write)) {  // in a handshake
         return;
       }
     }
   }
 
   void set_deadline(net::direction d, sched::time_point at) noexcept override {
-    if (d == net::direction::read) {
-      below_.set_read_deadline(at);
-    } else {
-      below_.set_write_deadline(at);
+    const std::scoped_lock hold(deadlines_lock_);
+    deadlines_[index(d)] = at;
+    for (const net::direction each : {net::direction::read, net::direction::write}) {
+      if (serves_[index(each)] == d) limit_below(each);
     }
   }
 
   void shutdown_write() noexcept override {
     std::error_code error;
     call([](SSL* ssl) { return SSL_shutdown(ssl); }, error);
-    flush(error);
+    flush(error, net::direction::write);
     below_.shutdown_write();
   }
   void close() noexcept override { below_.close(); }
@@ -150,6 +150,38 @@ class tls_socket final : public net::socket {
   std::string local_address() override { return below_.local_address(); }
 
  private:
+  static std::size_t index(net::direction d) noexcept { return d == net::direction::read ? 0 : 1; }
+
+  /// A read may have to write, and a write to read, as in handshakes. While one lives, what goes that way below has the
+  /// deadline of those for whom it does.
+  class on_behalf {
+   public:
+    on_behalf(tls_socket& s, net::direction below, net::direction of) noexcept : socket_(s), below_(below) {
+      socket_.serve(below, of);
+    }
+    on_behalf(const on_behalf&) = delete;
+    on_behalf& operator=(const on_behalf&) = delete;
+    ~on_behalf() { socket_.serve(below_, below_); }
+
+   private:
+    tls_socket& socket_;
+    const net::direction below_;
+  };
+
+  void serve(net::direction below, net::direction whom) noexcept {
+    const std::scoped_lock hold(deadlines_lock_);
+    if (std::exchange(serves_[index(below)], whom) != whom) limit_below(below);
+  }
+
+  void limit_below(net::direction d) noexcept {
+    const sched::time_point at = deadlines_[index(serves_[index(d)])];
+    if (d == net::direction::read) {
+      below_.set_read_deadline(at);
+    } else {
+      below_.set_write_deadline(at);
+    }
+  }
+
   /// The peer has sent what nobody has read yet.
   bool has_unread() noexcept {
     const std::scoped_lock hold(lock_);
@@ -172,9 +204,11 @@ class tls_socket final : public net::socket {
     return SSL_ERROR_SSL;
   }
 
-  /// Sends what OpenSSL has for the other side. Keeps an error that there is.
-  void flush(std::error_code& error) noexcept {
+  /// Sends what OpenSSL has for the other side, for one who reads or writes. Keeps an error that there is.
+  void flush(std::error_code& error, net::direction whom) noexcept {
+    if (whom == net::direction::read && !has_unsent()) return;  // nor waits for who writes
     const std::scoped_lock turn(sending_);
+    const on_behalf limited(*this, net::direction::write, whom);
     for (;;) {
       std::array<std::byte, 4096> part;
       int size = 0;
@@ -183,15 +217,15 @@ class tls_socket final : public net::socket {
         size = BIO_read(SSL_get_wbio(ssl_.get()), part.data(), static_cast<int>(part.size()));
       }
       if (size <= 0) return;
-      std::error_code broken;
-      below_.write(std::span(part).first(static_cast<std::size_t>(size)), broken);
-      if (broken && !error) error = broken;
-      if (broken) return;
+      // A record of which a part was not sent is lost, and the other side can make nothing of those behind it.
+      if (!broken_) below_.write(std::span(part).first(static_cast<std::size_t>(size)), broken_);
+      if (broken_ && !error) error = broken_;
     }
   }
 
-  /// Waits for bytes from the other side and gives them to OpenSSL.
-  bool feed(std::error_code& error) noexcept {
+  /// Waits for bytes from the other side, for one who reads or writes, and gives them to OpenSSL.
+  bool feed(std::error_code& error, net::direction whom) noexcept {
+    const on_behalf limited(*this, net::direction::read, whom);
     std::array<std::byte, 4096> part;
     const std::size_t got = below_.read_some(part, error);
     if (got == 0) {  // the end must be announced: else whoever cuts the line could cut the message short
@@ -203,9 +237,18 @@ class tls_socket final : public net::socket {
     return true;
   }
 
+  bool has_unsent() noexcept {
+    const std::scoped_lock hold(lock_);
+    return BIO_ctrl_pending(SSL_get_wbio(ssl_.get())) != 0;
+  }
+
   mutex reading_;
   mutex writing_;
   mutex sending_;
+  std::error_code broken_;  // of sending; guarded by sending_
+  mutex deadlines_lock_;
+  std::array<sched::time_point, 2> deadlines_{sched::no_deadline, sched::no_deadline};  // guarded by it
+  std::array<net::direction, 2> serves_{net::direction::read, net::direction::write};   // guarded by it
   mutex lock_;
   const ssl_ptr ssl_;  // guarded by lock_
   net::connection below_;
@@ -235,11 +278,15 @@ class openssl_context final : public tls_context {
 
   void serve_with(const std::string& certificate_file, const std::string& key_file) {
     SSL_CTX* c = context_.get();
+    bool locked = false;
+    SSL_CTX_set_default_passwd_cb_userdata(c, &locked);
+    SSL_CTX_set_default_passwd_cb(c, refuse_to_ask);
     if (SSL_CTX_use_certificate_chain_file(c, certificate_file.c_str()) != 1) {
       throw std::system_error(take_error(), "cannot use the certificate in " + certificate_file);
     }
     if (SSL_CTX_use_PrivateKey_file(c, key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
-      throw std::system_error(take_error(), "cannot use the key in " + key_file);
+      throw std::system_error(take_error(),
+                              "cannot use the key in " + key_file + (locked ? ", which needs a password" : ""));
     }
     SSL_CTX_set_alpn_select_cb(c, choose_protocol, nullptr);
   }
@@ -271,6 +318,12 @@ class openssl_context final : public tls_context {
   }
 
  private:
+  /// Else OpenSSL would ask for a key's password on the terminal.
+  static int refuse_to_ask(char* /*into*/, int /*size*/, int /*writing*/, void* locked) {
+    *static_cast<bool*>(locked) = true;
+    return -1;
+  }
+
   static SSL_CTX* make(bool server) {
     // Else OpenSSL takes itself apart when main returns, though a worker thread that did not end in time may use it.
     OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);

@@ -1,10 +1,15 @@
 // HTTPS between our server and our client, and what neither must accept.
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/ssl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -40,8 +45,10 @@ class certificates : private self_signed_certificates {
 
 class Tls : public testing::Test {
  protected:
-  void start(tls_files files) {
-    server_.emplace(gofer::http::server_options{.address = "127.0.0.1:0", .tls = std::move(files)});
+  void start(tls_files files, gofer::http::server_options options = {}) {
+    options.address = "127.0.0.1:0";
+    options.tls = std::move(files);
+    server_.emplace(std::move(options));
     server_->handle("POST /echo", [](request& q, response& r) { r.write(q.body()); });
     server_->handle("GET /hello", [](request&, response& r) { r.write("hello"); });
     server_->handle("GET /stream", [](request&, response& r) {
@@ -172,6 +179,67 @@ TEST_F(Tls, AMessageThatIsCutShortIsNoEnd) {
   client c({.ca_file = ours_.certificate});
   EXPECT_THROW(c.get("https://" + between.address() + "/stream"), std::system_error);
   passing.wait();
+}
+
+TEST_F(Tls, WhoIsTurnedAwayHasSoMuchTimeForAHandshake) {
+  start(ours_, {.max_connections = 1, .write_timeout = 100ms});
+  client c({.ca_file = ours_.certificate});
+  EXPECT_EQ(c.get(url("/hello")).body(), "hello");
+  test::http_client silent(server_->address());
+  EXPECT_EQ(silent.rest(), "") << "closed";
+  EXPECT_EQ(silent.error(), std::error_code());
+  EXPECT_EQ(server_->stats().overloaded, 1U);
+}
+
+/// Of the other side of a connection, that it wants the keys changed, again and again; without reading what it says.
+void ask_for_new_keys(const std::string& address) {
+  const auto previous = std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes as to a file
+  const int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const timeval patience{.tv_sec = 20, .tv_usec = 0};
+  setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+  const int small = 536;  // so that all buffers on the way fill soon
+  setsockopt(s, IPPROTO_TCP, TCP_MAXSEG, &small, sizeof(small));
+  setsockopt(s, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  to.sin_port = htons(static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1))));
+  ASSERT_EQ(connect(s, reinterpret_cast<const sockaddr*>(&to), sizeof(to)), 0);
+  SSL_CTX* context = SSL_CTX_new(TLS_client_method());
+  SSL* ssl = SSL_new(context);
+  SSL_set_fd(ssl, s);
+  ASSERT_EQ(SSL_connect(ssl), 1);
+  const std::string begin = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n";
+  ASSERT_GT(SSL_write(ssl, begin.data(), static_cast<int>(begin.size())), 0);
+  const auto until = std::chrono::steady_clock::now() + patience.tv_sec * 1s;
+  while (SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED) == 1 && SSL_do_handshake(ssl) == 1) {
+    ASSERT_LT(std::chrono::steady_clock::now(), until) << "this goes on for ever";
+  }
+  EXPECT_LT(std::chrono::steady_clock::now(), until) << "the server hangs";
+  SSL_free(ssl);
+  SSL_CTX_free(context);
+  close(s);
+  std::signal(SIGPIPE, previous);
+}
+
+TEST_F(Tls, WhoWantsKeysChangedAndReadsNothingHasSoMuchTime) {
+  start(ours_, {.read_timeout = 200ms});
+  gofer::blocking([&] { ask_for_new_keys(server_->address()); });
+  while (server_->stats().connections != 0) gofer::sleep_for(1ms);
+  EXPECT_EQ(server_->stats().requests, 0U);
+}
+
+TEST_F(Tls, AKeyWithAPasswordIsRefused) {
+  const std::string locked = ours_.key + ".locked";
+  const std::string command = "openssl pkey -aes256 -passout pass:secret -in " + ours_.key + " -out " + locked;
+  ASSERT_EQ(std::system(command.c_str()), 0) << command;
+  try {
+    start({.certificate = ours_.certificate, .key = locked});
+    FAIL();
+  } catch (const std::system_error& e) {
+    EXPECT_NE(std::string(e.what()).find(locked), std::string::npos) << e.what();
+    EXPECT_NE(std::string(e.what()).find("password"), std::string::npos) << e.what();
+  }
 }
 
 TEST_F(Tls, FilesThatAreNoneAreNamed) {
