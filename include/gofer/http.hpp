@@ -54,7 +54,7 @@ class request {
   const std::string& path() const noexcept { return path_; }
   /// The first value of a name in the query, decoded.
   const std::string& query(std::string_view name) const noexcept;
-  /// What the pattern's {name} stands for.
+  /// What the pattern's {name} stands for, decoded: it may have slashes, but no "." or ".." between them.
   const std::string& path_value(std::string_view name) const noexcept;
   /// The first field of that name, whatever its case.
   const std::string& header(std::string_view name) const noexcept;
@@ -205,7 +205,7 @@ struct route_options {
   std::optional<std::size_t> max_body_bytes = {};
 };
 
-/// A certificate with the chain behind it, and its key; PEM.
+/// A certificate with the chain behind it, and its key, without a password; PEM.
 struct tls_files {
   std::string certificate;  // a file's name
   std::string key;          // likewise
@@ -255,7 +255,7 @@ struct server_stats {
 /// What no pattern knows is answered with 404, with 405 if another method is known, OPTIONS with the methods.
 class server {
  public:
-  /// Binds nothing yet. Throws std::invalid_argument if the options contradict each other.
+  /// Binds nothing yet. Throws std::invalid_argument for options that leave no room or no time.
   explicit server(server_options options = {});
   server(const server&) = delete;
   server& operator=(const server&) = delete;
@@ -270,7 +270,7 @@ class server {
   void use(middleware m);
 
   /// Begins to listen, and returns. Throws std::system_error, also for the files of `tls`; std::invalid_argument for
-  /// the address; std::logic_error if it was started before.
+  /// the address; std::logic_error if it was started before, or shut down.
   void start();
 
   /// Reads the files of `tls` again; connections that come from then on get what is in them. Throws std::system_error

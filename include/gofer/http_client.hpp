@@ -87,10 +87,10 @@ class client {
   /// Throws std::system_error if the options' ca_file cannot be used.
   explicit client(client_options options = {});
 
-  /// Blocks until the answer has come. A request that can be repeated (GET, HEAD, PUT, DELETE, OPTIONS, without a body
-  /// that was streamed) is sent once more if a connection that was kept turns out to have been closed meanwhile. Throws
-  /// std::invalid_argument for what cannot be asked, std::system_error for the network's errors (timed_out,
-  /// operation_canceled, connection_refused, ...), bad_answer.
+  /// Blocks until the answer has come, which may be before the server has taken all of the request. A request that can
+  /// be repeated (GET, HEAD, PUT, DELETE, OPTIONS, without a body that was streamed) is sent once more if a connection
+  /// that was kept turns out to have been closed meanwhile. Throws std::invalid_argument for what cannot be asked,
+  /// std::system_error for the network's errors (timed_out, operation_canceled, connection_refused, ...), bad_answer.
   answer send(const client_request& request);
 
   /// `send` of a request with nothing but that.

@@ -30,6 +30,11 @@ class byte_set {
 };
 
 /// What may be in no head; a tab may.
-inline bool is_control(char c) noexcept { return (c >= 0 && c < ' ' && c != '\t') || c == 0x7f; }
+inline bool is_control(char c) noexcept {
+  return (static_cast<unsigned char>(c) < ' ' && c != '\t') || c == 0x7f;  // whether a char has a sign or not
+}
+
+/// Visible ASCII.
+inline bool is_visible(char c) noexcept { return c > ' ' && static_cast<unsigned char>(c) < 0x7f; }
 
 }  // namespace gofer::inline v0::http

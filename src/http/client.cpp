@@ -1,16 +1,20 @@
 #include <algorithm>
 #include <array>
 #include <list>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <system_error>
+#include <utility>
 
 #include <gofer/http_client.hpp>
 #include <gofer/mutex.hpp>
 #include <gofer/net.hpp>
+#include <gofer/time.hpp>
 
 #include "http/answer_parser.hpp"
+#include "http/characters.hpp"
 #include "http/fields.hpp"
 #include "http/target.hpp"
 #include "http/tls.hpp"
@@ -48,8 +52,8 @@ location locate(const std::string& url) {
   if (where.host.starts_with('[')) where.host = where.host.substr(1, where.host.size() - 2);
   where.target = url.substr(path, url.find('#') - path);
   if (!where.target.starts_with('/')) where.target.insert(0, "/");
-  if (std::ranges::any_of(where.target, [](char c) { return c <= ' ' || c == 0x7f; })) {
-    refuse("has a space or a control character, which has to be written as %20 and the like");
+  if (!std::ranges::all_of(where.target, is_visible)) {
+    refuse("has a space, a control character or one beyond ASCII, which has to be written as %20 and the like");
   }
   return where;
 }
@@ -78,7 +82,7 @@ std::string message_of(const client_request& r, const location& where) {
 
 }  // namespace
 
-class client_core {
+class client_core : public std::enable_shared_from_this<client_core> {
  public:
   explicit client_core(client_options o) : options_(std::move(o)) {
     if (!options_.ca_file.empty()) tls_ = tls_context::for_client(options_.ca_file);
@@ -116,17 +120,30 @@ class client_core {
         bool begun = false;
         try {
           connection.set_deadline(sched::deadline_after(core.options_.timeout));
-          connection.write(std::as_bytes(std::span(message)));
-          return receive(begun);
+          const bool sent = send_message();
+          std::optional<answer> got = receive(begun);
+          reusable = reusable && sent;
+          return got;
         } catch (const std::system_error& e) {
-          const bool closed = e.code() == std::errc::connection_reset || e.code() == std::errc::broken_pipe;
-          if (!closed || fresh || begun || !can_be_repeated(request)) throw;
+          if (!is_closed(e.code()) || fresh || begun || !can_be_repeated(request)) throw;
           return std::nullopt;
         }
       } catch (const std::system_error&) {
         if (request.stop.stop_requested()) throw_stopped(request);
         throw;
       }
+    }
+
+    static bool is_closed(const std::error_code& e) {
+      return e == std::errc::connection_reset || e == std::errc::broken_pipe;
+    }
+
+    /// False if the server wants no more of it: it may have answered already, that this is too large for one.
+    bool send_message() {
+      std::error_code error;
+      connection.write(std::as_bytes(std::span(message)), error);
+      if (error && !is_closed(error)) throw std::system_error(error, "http::client: cannot ask " + request.url);
+      return !error;
     }
 
     answer receive(bool& begun) {
@@ -223,6 +240,27 @@ class client_core {
       idle_.erase(std::next(oldest).base());
     }
     if (idle_.size() > options_.idle_connections) idle_.pop_back();
+    plan_sweep();
+  }
+
+  /// Connections that nobody needs are closed in time, too; lock_ is held.
+  void plan_sweep() {
+    if (idle_.empty() || std::exchange(sweep_planned_, true)) return;
+    const auto left = idle_.back().until - sched::now();
+    if (sweep_) {
+      sweep_->reset(left);
+    } else {
+      sweep_.emplace(left, [core = weak_from_this()] {
+        if (const auto self = core.lock()) self->sweep();
+      });
+    }
+  }
+
+  void sweep() {
+    const std::scoped_lock hold(lock_);
+    sweep_planned_ = false;
+    drop_expired();
+    plan_sweep();
   }
 
   void drop_expired() {
@@ -234,6 +272,8 @@ class client_core {
   mutex lock_;
   std::shared_ptr<tls_context> tls_;  // guarded by lock_; once it is needed
   std::list<idle> idle_;              // guarded by lock_; used last, first
+  std::optional<timer> sweep_;        // guarded by lock_
+  bool sweep_planned_ = false;        // guarded by lock_
 };
 
 const std::string& answer::header(std::string_view name) const noexcept { return find_field(fields_, name); }

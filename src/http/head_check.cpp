@@ -9,8 +9,8 @@ namespace {
 
 constexpr refusal bad_line{.status = 400, .why = "the request line has to be \"METHOD target HTTP/1.1\""};
 
-/// Visible ASCII, or a space: right wherever it is.
-bool is_plain(char c) noexcept { return c >= ' ' && c != 0x7f; }
+/// Right wherever it is.
+bool is_plain(char c) noexcept { return is_visible(c) || c == ' '; }
 
 bool digit(char c) noexcept { return c >= '0' && c <= '9'; }
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -5,6 +6,7 @@
 #include <memory>
 #include <stop_token>
 
+#include <gofer/counting_semaphore.hpp>
 #include <gofer/http.hpp>
 #include <gofer/time.hpp>
 
@@ -107,18 +109,18 @@ handler within(std::chrono::nanoseconds limit, handler h) {
 }
 
 handler at_most(std::size_t count, handler h) {
-  const auto running = std::make_shared<std::atomic<std::size_t>>(0);
-  return [count, running, h = std::move(h)](request& q, response& r) {
-    struct place {
-      std::atomic<std::size_t>& taken;
-      ~place() { taken.fetch_sub(1); }
-    } const mine{*running};
-    if (running->fetch_add(1) < count) {
-      h(q, r);
-    } else {
+  constexpr auto most = static_cast<std::size_t>(counting_semaphore<>::max());
+  const auto places = std::make_shared<counting_semaphore<>>(static_cast<std::ptrdiff_t>(std::min(count, most)));
+  return [places, h = std::move(h)](request& q, response& r) {
+    if (!places->try_acquire()) {
       r.reset();
-      answer_busy(r, "too many such requests at once\n");
+      return answer_busy(r, "too many such requests at once\n");
     }
+    struct taken {
+      counting_semaphore<>& from;
+      ~taken() { from.release(); }
+    } const mine{*places};
+    h(q, r);
   };
 }
 

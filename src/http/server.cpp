@@ -23,23 +23,42 @@ void report_unserved(const std::exception& e) noexcept {  // there is no memory 
   std::fprintf(stderr, "gofer: http: cannot serve a connection: %s\n", e.what());
 }
 
+server_options checked(server_options o) {
+  const auto check = [&](bool right, const char* what) {
+    if (!right) throw std::invalid_argument("http::server on " + o.address + ": " + what);
+  };
+  constexpr std::chrono::nanoseconds never{0};
+  check(o.header_timeout > never, "header_timeout has to be positive");
+  check(o.read_timeout > never, "read_timeout has to be positive");
+  check(o.write_timeout > never, "write_timeout has to be positive");
+  check(o.idle_timeout > never, "idle_timeout has to be positive");
+  check(o.max_header_bytes != 0, "max_header_bytes has to be at least 1");
+  check(o.workers == 0 || o.queue_capacity != 0, "queue_capacity has to be at least 1 where there are workers");
+  return o;
+}
+
 }  // namespace
+
+server_core::server_core(server_options o) : options(checked(std::move(o))) {}
 
 void server_core::start() {
   if (options.tls) load_certificate();
   const std::scoped_lock hold(lock_);
-  if (started_) throw std::logic_error("http::server::start: the server on " + address_ + " was started already");
-  listener_.emplace(net::listener::listen(options.address, {.reuse_port = options.reuse_port}));
-  address_ = listener_->address();
+  if (started_) {
+    throw std::logic_error("http::server::start: the server on " + (address_.empty() ? options.address : address_) +
+                           " was started or shut down already");
+  }
   if (options.workers != 0) {
     workers.emplace(worker_pool_options{.name = "http",
                                         .min_workers = options.workers,
                                         .queue_capacity = options.queue_capacity,
                                         .when_full = overflow::reject});
   }
+  listener_.emplace(net::listener::listen(options.address, {.reuse_port = options.reuse_port}));
+  address_ = listener_->address();
+  go(go_options{.name = "http accept"}, [self = shared_from_this()] { self->accept_connections(); });
   started_ = true;
   ++session_count_;  // the accepting fiber counts, so that nothing of the server goes before it
-  go(go_options{.name = "http accept"}, [self = shared_from_this()] { self->accept_connections(); });
 }
 
 void server_core::load_certificate() {
@@ -166,7 +185,7 @@ void server_core::unlink(session& s) {
 bool server_core::shut_down(std::chrono::nanoseconds grace) {
   const sched::time_point deadline = sched::deadline_after(grace);
   std::unique_lock hold(lock_);
-  const bool running = started_;
+  const bool running = listener_.has_value();
   started_ = true;
   hold.unlock();
   if (running && options.reuse_port && !stopping()) {
@@ -206,8 +225,10 @@ void server_core::wait_for_sessions() {
   changed_.wait(hold, [&] { return session_count_ == 0; });
 }
 
-/// When no session is left. Their fibers keep the core for a moment more; what users gave goes with the server.
+/// When no session is left. Their fibers keep the core for a moment more; what users gave goes with the server, and so
+/// does what their handlers left in fiber_locals.
 void server_core::forget_handlers() noexcept {
+  workers.reset();
   routes = {};
   around.clear();
 }

@@ -27,7 +27,8 @@ class server_core : public std::enable_shared_from_this<server_core> {
     std::uint64_t accepted = 0, closed = 0, requests = 0, answered = 0, errors = 0, refused = 0, overloaded = 0;
   };
 
-  explicit server_core(server_options o) : options(std::move(o)) {}
+  /// Throws std::invalid_argument.
+  explicit server_core(server_options o);
 
   void start();
   void wait_until_shut_down();

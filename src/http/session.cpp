@@ -54,6 +54,7 @@ bool session::serve() noexcept {
   }
   stop_.request_stop();
   connection_.close();
+  watcher_.wait();  // of an answer that ended before its end, for one
   return false;
 }
 
@@ -141,7 +142,10 @@ void session::give_back() {
   for (std::string* each : {&now_->asked.body_, &now_->out}) {
     if (each->capacity() > most_kept) std::string().swap(*each);
   }
+  field_list& query = now_->asked.query_;
+  if (query.capacity() * sizeof(query[0]) > most_kept) field_list().swap(query);
   if (has_unread()) return;
+  now_->parser.reset();
   if (now_->buffer.size() > most_kept) std::vector<char>(exchange::first_buffer).swap(now_->buffer);
   now_->begin = now_->end = 0;
   now_->filled = false;

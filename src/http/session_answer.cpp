@@ -5,6 +5,7 @@
 #include <exception>
 #include <span>
 
+#include "http/characters.hpp"
 #include "http/fields.hpp"
 #include "http/server_core.hpp"
 #include "http/session.hpp"
@@ -12,6 +13,19 @@
 #include "net/network.hpp"
 
 namespace gofer::inline v0::http {
+namespace {
+
+/// What may quote the client, as it stands in a line of its own: without anything that ends it or changes a terminal.
+std::string on_one_line(std::string text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (is_control(text[i]) || text[i] == '\t') text[i] = ' ';
+    const bool more_controls = text[i] == '\xc2' && static_cast<unsigned char>(text[i + 1]) - 0x80U < 0x20;
+    if (more_controls) text[i] = text[i + 1] = ' ';  // U+0080 to U+009F
+  }
+  return text;
+}
+
+}  // namespace
 
 /// Answers the request that was read. False: the connection is to be closed.
 bool session::answer() {
@@ -94,7 +108,7 @@ void session::guard(response& r, F f) {
     failed = "an exception of unknown type";
   }
   if (broken_) return;  // the client went away while it was answered
-  report(failed.c_str());
+  report(on_one_line(std::move(failed)).c_str());
   fail(r, 500, "500 internal server error");
 }
 

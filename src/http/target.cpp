@@ -42,12 +42,22 @@ std::string_view take_until(std::string_view& rest, char separator) {
   return taken;
 }
 
+/// "a/../b" in one segment, whose slashes were encoded: who makes a file's name of it would step back.
+bool hides_dots(std::string_view segment) {
+  if (segment.find('/') == std::string_view::npos) return false;
+  while (!segment.empty()) {
+    const std::string_view part = take_until(segment, '/');
+    if (part == "." || part == "..") return true;
+  }
+  return false;
+}
+
 bool parse_path(std::string_view rest, std::vector<std::string>& segments) {
   bool directory = true;  // the path ends in a slash, or in a dot segment
   while (!rest.empty()) {
     const bool last = rest.find('/') == std::string_view::npos;
     auto part = decode(take_until(rest, '/'), false);
-    if (!part) return false;
+    if (!part || hides_dots(*part)) return false;
     directory = !last;
     if (*part == "..") {
       if (segments.empty()) return false;

@@ -222,6 +222,27 @@ TEST_F(Client, AKeptConnectionThatWasClosedIsReplaced) {
   EXPECT_THROW(client_.get("http://" + address + "/x"), std::system_error);
 }
 
+TEST_F(Client, AnAnswerThatComesBeforeAllIsSentIsTheAnswer) {
+  server s({.address = "127.0.0.1:0", .max_body_bytes = 1000});
+  s.handle("POST /", [](request&, response& r) { r.write("taken"); });
+  s.start();
+  const std::string at = "http://" + s.address() + "/";
+  EXPECT_EQ(client_.post(at, "small").body(), "taken");
+  EXPECT_EQ(client_.post(at, std::string(64 << 20, 'x')).status(), 413);
+  EXPECT_EQ(client_.post(at, "small").body(), "taken");
+}
+
+TEST_F(Client, ConnectionsAreKeptForSoLong) {
+  client c({.idle_per_server = 2, .idle_timeout = 50ms});
+  test::run_in(test::callers::mixed, 8, [&](int) { EXPECT_EQ(c.get(url("/query?a=x")).body(), "x"); });
+  const auto last = std::chrono::steady_clock::now();
+  while (server_.stats().connections != 0) {
+    gofer::sleep_for(1ms);
+    ASSERT_LT(std::chrono::steady_clock::now() - last, 20s) << "nobody asks, and they stay open";
+  }
+  EXPECT_EQ(c.get(url("/query?a=x")).body(), "x");
+}
+
 TEST_F(Client, RefusesWhatCannotBeAsked) {
   EXPECT_THROW(client_.get("ftp://127.0.0.1/"), std::invalid_argument);
   EXPECT_THROW(client_.get("127.0.0.1/"), std::invalid_argument);
@@ -229,6 +250,7 @@ TEST_F(Client, RefusesWhatCannotBeAsked) {
   EXPECT_THROW(client_.get("http://user@127.0.0.1/"), std::invalid_argument);
   EXPECT_THROW(client_.get(url("/a b")), std::invalid_argument);
   EXPECT_THROW(client_.get(url("/a\r\nX: y")), std::invalid_argument);
+  EXPECT_THROW(client_.get(url("/\xc3\xa4")), std::invalid_argument);
   EXPECT_THROW(client_.send({.method = "GET /", .url = url("/")}), std::invalid_argument);
   EXPECT_THROW(client_.send({.method = "CONNECT", .url = url("/")}), std::invalid_argument);
   EXPECT_THROW(client_.send({.url = url("/"), .headers = {{"A", "b\r\nC: d"}}}), std::invalid_argument);

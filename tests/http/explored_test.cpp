@@ -105,6 +105,33 @@ TEST(ServerExplored, WhatItsHandlersHoldIsGoneWhenTheServerIs) {
       {.schedules = schedules});
 }
 
+TEST(ServerExplored, WhatHandlersLeftInTheirWorkersIsGoneWhenTheServerIs) {
+  static int alive;
+  struct counted {
+    counted() { ++alive; }
+    counted(const counted&) = delete;
+    counted& operator=(const counted&) = delete;
+    ~counted() { --alive; }
+  };
+  static const gofer::fiber_local<counted> kept;
+  gofer::testing::explore(
+      [] {
+        alive = 0;
+        const gofer::testing::net network;
+        {
+          http::server server({.address = "example.test:80", .workers = 1});
+          server.handle("GET /hello", [](http::request&, http::response& r) {
+            (void)*kept;
+            r.write("hello");
+          });
+          server.start();
+          two_clients([](const std::string& answer) { EXPECT_TRUE(answer.ends_with("hello")) << answer; });
+        }
+        EXPECT_EQ(alive, 0);
+      },
+      {.schedules = schedules});
+}
+
 TEST(ServerExplored, AShutdownAnswersWhatItHasTakenOrNothing) {
   gofer::testing::explore(
       [] {

@@ -85,9 +85,11 @@ TEST(Target, IsDecodedAndItsDotsAreResolved) {
   EXPECT_EQ(parse_target("/a/b/..")->path(), "/a/");
   EXPECT_EQ(parse_target("/a%20b/%2e%2E/c%2Fd")->path(), "/c/d");
   EXPECT_EQ(parse_target("/c%2Fd")->segments.size(), 1U);
+  EXPECT_EQ(parse_target("/c%2F..d%2F...%2F.e/x..")->path(), "/c/..d/.../.e/x..");
   EXPECT_EQ(parse_target("http://host:1/x?y=1")->path(), "/x");
   EXPECT_EQ(parse_target("http://host")->path(), "/");
-  for (const char* wrong : {"", "x", "*", "host:80", "/..", "/a/../..", "/%2e%2e/etc", "/%", "/%4", "/%zz", "/%00"}) {
+  for (const char* wrong : {"", "x", "*", "host:80", "/..", "/a/../..", "/%2e%2e/etc", "/%", "/%4", "/%zz", "/%00",
+                            "/..%2Fetc", "/a%2F..", "/a/%2f.%2E/%2fb", "/a%2F.%2Fb"}) {
     EXPECT_FALSE(parse_target(wrong)) << wrong;
   }
 }

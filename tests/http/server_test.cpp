@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <atomic>
 #include <chrono>
@@ -187,6 +188,17 @@ TEST_F(Server, AHandlerThatThrowsIs500AndReported) {
   EXPECT_NE(said.find("GET /throw from 127.0.0.1:"), std::string::npos) << said;
   EXPECT_NE(said.find("handler trouble"), std::string::npos) << said;
   EXPECT_EQ(server_->stats().errors, 1U);
+}
+
+TEST_F(Server, WhatAClientMakesAHandlerSayIsReportedOnOneLine) {
+  server s(on_a_free_port());
+  s.handle("GET /", [](request& q, response&) { throw std::runtime_error("no " + q.query("x") + "!"); });
+  s.start();
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(http_client(s.address()).ask(get("/?x=a%0Agofer:%1B%5B2J%C2%9B2J%09%7F%C3%A4%C2"))->status, 500);
+  const std::string report = testing::internal::GetCapturedStderr();
+  EXPECT_TRUE(report.ends_with(": no a gofer: [2J  2J  \xc3\xa4\xc2!\n")) << report;
+  EXPECT_EQ(report.find('\n'), report.size() - 1);
 }
 
 TEST_F(Server, ResponsesRefuseWhatWouldBreakTheMessage) {
@@ -630,6 +642,56 @@ TEST_F(Server, IsMisusedLoudly) {
   EXPECT_THROW(same.start(), std::system_error);
   server wrong({.address = "nowhere"});
   EXPECT_THROW(wrong.serve(), std::invalid_argument);
+  server over(on_a_free_port());
+  EXPECT_TRUE(over.shutdown(0s));
+  EXPECT_THROW(over.start(), std::logic_error);
+}
+
+TEST_F(Server, OptionsThatLeaveNoRoomOrNoTimeAreRefused) {
+  const auto refused = [](auto&& change) {
+    server_options o = on_a_free_port();
+    change(o);
+    try {
+      const server s(o);
+      return std::string("nothing");
+    } catch (const std::invalid_argument& e) {
+      return std::string(e.what());
+    }
+  };
+  EXPECT_EQ(refused([](server_options& o) { o.header_timeout = 0s; }),
+            "http::server on 127.0.0.1:0: header_timeout has to be positive");
+  EXPECT_THAT(refused([](server_options& o) { o.read_timeout = -1s; }), testing::HasSubstr("read_timeout"));
+  EXPECT_THAT(refused([](server_options& o) { o.write_timeout = 0s; }), testing::HasSubstr("write_timeout"));
+  EXPECT_THAT(refused([](server_options& o) { o.idle_timeout = 0s; }), testing::HasSubstr("idle_timeout"));
+  EXPECT_THAT(refused([](server_options& o) { o.max_header_bytes = 0; }), testing::HasSubstr("max_header_bytes"));
+  EXPECT_EQ(refused([](server_options& o) { o.queue_capacity = 0; }), "nothing");
+  EXPECT_THAT(refused([](server_options& o) { o.queue_capacity = 0, o.workers = 1; }),
+              testing::HasSubstr("queue_capacity"));
+}
+
+TEST_F(Server, KeepsNoMemoryOfLargeQueries) {
+  start();
+  std::string query = "/wait?";
+  while (query.size() < 16'000) query += "a&";
+  const auto in_use = [] {
+    const auto all = mallinfo2();
+    return all.uordblks + all.hblkhd;
+  };
+  const auto round = [&](const std::string& target) {
+    std::vector<http_client> clients;
+    for (int i = 0; i < 60; ++i) clients.push_back(client());
+    for (auto& c : clients) c.send(get(target));
+    while (waiting_ != 60) gofer::sleep_for(1ms);
+    for (int i = 0; i < 60; ++i) go_on_.send(0);
+    for (auto& c : clients) EXPECT_EQ(c.receive()->status, 200);
+    clients.clear();
+    while (server_->stats().connections != 0) gofer::sleep_for(1ms);
+    waiting_ = 0;
+  };
+  round("/wait");
+  const std::size_t before = in_use();
+  round(query);
+  EXPECT_LT(in_use(), before + 60 * 100'000) << "each had 8,000 names";
 }
 
 // Every request that the server has counted was answered in full, whenever the shutdown comes.
