@@ -113,6 +113,8 @@ struct fiber_local_key {
   mutable std::atomic<std::uint64_t> number{0};  // given at first use: another key may have been at this address before
 };
 void* fiber_local_value(const fiber_local_key& key);
+/// Null if there is none yet.
+void* find_fiber_local(const fiber_local_key& key) noexcept;
 /// Whether any fiber has had one.
 extern constinit std::atomic<bool> fiber_locals_used;
 void destroy_own_fiber_locals() noexcept;

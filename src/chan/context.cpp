@@ -1,8 +1,10 @@
 #include <gofer/context.hpp>
 
 #include <atomic>
+#include <exception>
 #include <mutex>
 
+#include <gofer/detail/sched/insist.hpp>
 #include <gofer/detail/sched/point.hpp>
 #include <gofer/go.hpp>
 
@@ -29,7 +31,7 @@ class context::state final : public sched::timer_entry, public std::enable_share
     if (deadline >= deadline_) return;
     deadline_ = deadline;
     if (deadline <= sched::now()) return cancel(std::make_error_code(std::errc::timed_out));
-    sched::runtime::get().add_timer(sched::this_thread(), *this, sched::to_ns(deadline));
+    expire_at(deadline);
   }
 
   void set_value(const void* key, std::shared_ptr<const void> value) {
@@ -76,6 +78,10 @@ class context::state final : public sched::timer_entry, public std::enable_share
   sched::time_point deadline() const noexcept { return deadline_; }
 
  private:
+  void expire_at(sched::time_point at) {
+    sched::runtime::get().add_timer(sched::this_thread(), *this, sched::to_ns(at));
+  }
+
   struct follower {
     state* child;
     void operator()() const {
@@ -90,10 +96,12 @@ class context::state final : public sched::timer_entry, public std::enable_share
     if (self.expiring_ == nullptr) return {};  // the last handle is just going
     return {.run =
                 [](void* expired) noexcept {
-                  // In a fiber, because stop callbacks are users' code and may wait.
-                  go([s = std::move(static_cast<state*>(expired)->expiring_)] {
-                    s->cancel(std::make_error_code(std::errc::timed_out));
-                  });
+                  const auto s = std::move(static_cast<state*>(expired)->expiring_);
+                  try {  // In a fiber, because stop callbacks are users' code and may wait.
+                    go([s] { s->cancel(std::make_error_code(std::errc::timed_out)); });
+                  } catch (const std::exception&) {  // no memory for it
+                    s->expire_at(sched::deadline_after(sched::until_memory));
+                  }
                 },
             .argument = &self};
   }

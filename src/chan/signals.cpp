@@ -60,8 +60,14 @@ class signal_board {
       throw std::system_error(errno, std::system_category(), "notify_signals: cannot make a pipe");
     }
     write_end = ends[1];
-    poll_ = sched::runtime::get().network.open(ends[0]);
-    go(go_options{.name = "signals"}, [this, end = ends[0]] { read(end); });
+    try {
+      poll_ = sched::runtime::get().network.open(ends[0]);
+      go(go_options{.name = "signals"}, [this, end = ends[0]] { read(end); });
+    } catch (...) {
+      if (poll_ != nullptr) sched::runtime::get().network.close(ends[0], poll_);
+      for (const int end : ends) ::close(end);
+      throw;
+    }
   }
 
   [[noreturn]] void read(int end) {

@@ -1,9 +1,11 @@
 #include <gofer/time.hpp>
 
 #include <atomic>
+#include <exception>
 #include <mutex>
 #include <stdexcept>
 
+#include <gofer/detail/sched/insist.hpp>
 #include <gofer/detail/sched/point.hpp>
 #include <gofer/go.hpp>
 
@@ -50,6 +52,7 @@ class after_channel final : public channel<time_point>, public timer_entry {
 }  // namespace
 
 receiver<time_point> after(time_point deadline) {
+  sched::runtime::get();  // may throw, once
   auto* ch = new after_channel;
   if (deadline != sched::no_deadline) add_timer(*ch, sched::to_ns(deadline));
   return receiver<time_point>(channel_ref<time_point>(ch));
@@ -101,6 +104,7 @@ class ticker_state final : public timed_state {
  public:
   void start(std::chrono::nanoseconds period) {
     if (period <= period.zero()) throw std::invalid_argument("ticker: the period has to be positive");
+    sched::runtime::get();  // may throw, once
     sched::point("ticker::reset", this);
     const std::scoped_lock hold(lock_);
     sched::timer_heap::cancel(*this);
@@ -159,18 +163,32 @@ class timer_state final : public timed_state {
  private:
   void fire() noexcept override {
     retain();  // for as long as the call is under way
-    go(go_options{.name = "timer"}, [this] {
-      call_();
+    try {
+      go(go_options{.name = "timer"}, [this] {
+        call_();
+        release();
+      });
+    } catch (const std::exception&) {  // no memory for it
+      fire_later();
       release();
-    });
+    }
   }
-  void end() noexcept override { sched::timer_heap::cancel(*this); }
+  void fire_later() noexcept {
+    const std::scoped_lock hold(lock_);
+    if (!ended_ && !pending()) add(sched::deadline_after(sched::until_memory));
+  }
+  void end() noexcept override {
+    const std::scoped_lock hold(lock_);
+    ended_ = true;
+    sched::timer_heap::cancel(*this);
+  }
 
   void add(time_point deadline) noexcept {
     if (deadline != sched::no_deadline) add_timer(*this, sched::to_ns(deadline));
   }
 
   const std::function<void()> call_;
+  bool ended_ = false;  // guarded by lock_
 };
 
 void retire_timed::operator()(timed_state* state) const noexcept { state->retire(); }
@@ -183,8 +201,10 @@ receiver<sched::time_point> ticker::ticks() const { return state().ticks(); }
 void ticker::start(std::chrono::nanoseconds period) { state().start(period); }
 void ticker::stop() { state().stop(); }
 
-timer::timer(sched::time_point deadline, std::function<void()> on_expiry)
-    : state_(new channels::timer_state(std::move(on_expiry), deadline)) {}
+timer::timer(sched::time_point deadline, std::function<void()> on_expiry) {
+  sched::runtime::get();  // may throw, once
+  state_.reset(new channels::timer_state(std::move(on_expiry), deadline));
+}
 channels::timer_state& timer::state() const noexcept { return static_cast<channels::timer_state&>(*state_); }
 bool timer::stop() { return state().stop(); }
 bool timer::restart(sched::time_point deadline) { return state().restart(deadline); }

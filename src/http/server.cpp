@@ -81,9 +81,9 @@ void server_core::accept_connections() noexcept {
   while (!stopping()) {
     try {
       take_on(listener_->accept());
-    } catch (const std::system_error& e) {
-      if (e.code() == std::errc::operation_canceled) break;
-      std::fprintf(stderr, "gofer: http: %s\n", e.what());
+    } catch (const std::exception& e) {
+      if (stopping()) break;
+      std::fprintf(stderr, "gofer: http: accepting pauses: %s\n", e.what());
       sleep_for(pause_after_error);
     }
   }
@@ -132,7 +132,7 @@ void server_core::take_on(net::connection c) noexcept {
     ++session_count_;
     if (!welcome) ++turned_away_;
   }
-  counted.local([&](counters& n) {
+  count([&](counters& n) {
     ++n.accepted;
     n.overloaded += welcome ? 0 : 1;
   });
@@ -158,7 +158,7 @@ std::unique_ptr<session> server_core::begin_session(net::connection c) noexcept 
 
 /// A connection that was taken on is closed.
 void server_core::let_go(bool welcome) noexcept {
-  counted.local([](counters& n) { ++n.closed; });
+  count([](counters& n) { ++n.closed; });
   {
     const std::scoped_lock hold(lock_);
     --session_count_;
@@ -197,8 +197,8 @@ bool server_core::shut_down(std::chrono::nanoseconds grace) {
   if (running) {
     try {  // what has connected already may have a request on its way
       while (net::connection c = listener_->try_accept()) take_on(std::move(c));
-    } catch (const std::system_error&) {
-      // closed by another shutdown, or out of descriptors: nothing to be saved
+    } catch (const std::exception&) {
+      // closed by another shutdown, or out of descriptors or memory: nothing to be saved
     }
     listener_->close();
   }
@@ -209,6 +209,7 @@ bool server_core::shut_down(std::chrono::nanoseconds grace) {
   if (!in_time) {
     cutting_off_ = true;
     std::vector<std::stop_source> cut;
+    sched::insist([&] { cut.reserve(session_count_); });
     for (session* s = sessions_; s != nullptr; s = s->next) cut.push_back(s->cut_off());
     hold.unlock();
     for (std::stop_source& each : cut) each.request_stop();  // runs users' callbacks
@@ -249,7 +250,7 @@ std::string server_core::address() const {
 }
 
 server_stats server_core::stats() const {
-  const counters sum = counted.fold(counters{}, [](counters a, const counters& b) {
+  const counters sum = counted_.fold(counters{}, [](counters a, const counters& b) {
     a.accepted += b.accepted;
     a.closed += b.closed;
     a.requests += b.requests;

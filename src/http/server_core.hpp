@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <gofer/condition_variable.hpp>
+#include <gofer/detail/sched/insist.hpp>
 #include <gofer/http.hpp>
 #include <gofer/mutex.hpp>
 #include <gofer/net.hpp>
@@ -45,12 +46,17 @@ class server_core : public std::enable_shared_from_this<server_core> {
 
   std::stop_token shutdown_token() const noexcept { return shutdown_.get_token(); }
 
+  /// Calls `f(counters&)` on those that are to be changed here. May wait for memory.
+  template <class F>
+  void count(F f) {
+    sched::insist([&] { counted_.local(f); });
+  }
+
   const server_options options;
   // Not changed once started:
   router routes;
   std::vector<middleware> around;
   std::optional<worker_pool<>> workers;
-  sharded<counters> counted;
   exchanges spare;
 
  private:
@@ -63,6 +69,7 @@ class server_core : public std::enable_shared_from_this<server_core> {
   void link(session& s);
   void unlink(session& s);
 
+  sharded<counters> counted_;
   std::optional<net::listener> listener_;
   std::string address_;
   std::atomic<bool> stopping_{false};

@@ -232,7 +232,7 @@ std::string_view session::read_body() {
 }
 
 bool session::refuse(refusal why) {
-  core_.counted.local([](server_core::counters& c) { ++c.refused; });
+  core_.count([](server_core::counters& c) { ++c.refused; });
   keep_alive_ = false;
   response r(*this);
   r.status(why.status).write(why.why).write("\n");

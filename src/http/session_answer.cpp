@@ -29,7 +29,7 @@ std::string on_one_line(std::string text) {
 
 /// Answers the request that was read. False: the connection is to be closed.
 bool session::answer() {
-  core_.counted.local([](server_core::counters& c) { ++c.requests; });
+  core_.count([](server_core::counters& c) { ++c.requests; });
   answering_ = false;
   response r(*this);
   if (core_.around.empty()) {
@@ -39,7 +39,7 @@ bool session::answer() {
   }
   end_watch();
   const bool error = r.status() >= 500;
-  core_.counted.local([&](server_core::counters& c) {
+  core_.count([&](server_core::counters& c) {
     ++c.answered;
     c.errors += error ? 1 : 0;
   });
@@ -85,7 +85,7 @@ void session::call(const handler& h, response& r) {
     try {
       done = core_.workers->submit([&] { h(now_->asked, r); });
     } catch (const queue_full&) {
-      core_.counted.local([](server_core::counters& c) { ++c.overloaded; });
+      core_.count([](server_core::counters& c) { ++c.overloaded; });
       return answer_busy(r, "overloaded, try again later\n");
     }
     done.get();
@@ -100,7 +100,7 @@ void session::guard(response& r, F f) {
   try {
     return f();
   } catch (const bad_body& e) {
-    core_.counted.local([](server_core::counters& c) { ++c.refused; });
+    core_.count([](server_core::counters& c) { ++c.refused; });
     return fail(r, e.status(), e.what());
   } catch (const std::exception& e) {
     failed = e.what();

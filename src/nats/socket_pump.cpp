@@ -14,12 +14,12 @@
 namespace gofer::inline v0::nats {
 namespace {
 
-int duplicate(int socket) {
+net::open_number duplicate(int socket) {
   const int copy = ::fcntl(socket, F_DUPFD_CLOEXEC, 0);
   if (copy < 0) throw std::system_error(errno, std::system_category(), "nats: cannot watch the connection");
   const int flags = ::fcntl(copy, F_GETFL);
   ::fcntl(copy, F_SETFL, flags | O_NONBLOCK);  // libnats sets that, too
-  return copy;
+  return net::open_number(copy);
 }
 
 }  // namespace
@@ -30,10 +30,15 @@ socket_pump::socket_pump(client& owner, natsConnection* connection, int socket)
 void socket_pump::start(wait_group& running) {
   const auto run = [&](std::string_view name, void (socket_pump::*loop)() noexcept) {
     running.add(1);
-    go(go_options{.name = name}, [self = shared_from_this(), loop, &running] {
-      (*self.*loop)();
+    try {
+      go(go_options{.name = name}, [self = shared_from_this(), loop, &running] {
+        (*self.*loop)();
+        running.done();
+      });
+    } catch (...) {
       running.done();
-    });
+      throw;
+    }
   };
   run("nats reader", &socket_pump::read);
   run("nats writer", &socket_pump::write);

@@ -7,20 +7,15 @@
 #include "sched/runtime.hpp"
 
 namespace gofer::inline v0::net {
-namespace {
 
-sched::poll_record* watch(int number) {
-  try {
-    return sched::runtime::get().network.open(number);
-  } catch (...) {
-    ::close(number);
-    throw;
-  }
+open_number::~open_number() {
+  if (number_ >= 0) ::close(number_);
 }
 
-}  // namespace
-
-descriptor::descriptor(int number, const endpoint& remote) : number_(number), record_(watch(number)), remote_(remote) {}
+descriptor::descriptor(open_number number, const endpoint& remote)
+    : number_(number.get()), record_(sched::runtime::get().network.open(number_)), remote_(remote) {
+  number.release();
+}
 
 bool descriptor::enter() noexcept {
   std::uint32_t seen = uses_.load(std::memory_order_relaxed);

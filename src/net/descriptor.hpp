@@ -19,12 +19,26 @@
 
 namespace gofer::inline v0::net {
 
+/// The number of an open descriptor that nobody uses yet; closed unless it is released.
+class open_number {
+ public:
+  explicit open_number(int number) noexcept : number_(number) {}
+  open_number(open_number&& other) noexcept : number_(other.release()) {}
+  open_number& operator=(open_number&&) = delete;
+  ~open_number();
+  int get() const noexcept { return number_; }
+  int release() noexcept { return std::exchange(number_, -1); }
+
+ private:
+  int number_;
+};
+
 /// An open descriptor that fibers wait for. Its number is given back to the system only when nobody is in a call that
 /// uses it, so that it never stands for another connection there.
 class descriptor {
  public:
-  /// Takes over a non-blocking descriptor, also if it throws.
-  descriptor(int number, const endpoint& remote);
+  /// Of a non-blocking one. Throws std::system_error, std::bad_alloc.
+  descriptor(open_number number, const endpoint& remote);
   descriptor(const descriptor&) = delete;
   descriptor& operator=(const descriptor&) = delete;
   ~descriptor() { close(); }

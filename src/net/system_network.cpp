@@ -24,7 +24,7 @@ constexpr std::chrono::seconds least_share{1};  // after which the kernel asks f
 
 class system_socket final : public socket {
  public:
-  system_socket(int number, const endpoint& remote) : descriptor_(number, remote) {}
+  system_socket(open_number number, const endpoint& remote) : descriptor_(std::move(number), remote) {}
 
   std::size_t read_some(std::span<std::byte> into, std::error_code& error) noexcept override {
     const auto receive = [&](int number) {
@@ -161,7 +161,7 @@ class system_acceptor final : public acceptor {
       const long number = wait ? listening_.run(direction::read, "net::listener::accept", error, take)
                                : listening_.run_now(error, take);
       if (number >= 0) {
-        auto s = std::make_unique<system_socket>(static_cast<int>(number), from);
+        auto s = std::make_unique<system_socket>(open_number(static_cast<int>(number)), from);
         s->disable_delay();
         return s;
       }
@@ -196,10 +196,10 @@ class system_acceptor final : public acceptor {
   std::string address() override { return listening_.local_address(); }
 
  private:
-  static int opened(const endpoint& at) {
+  static open_number opened(const endpoint& at) {
     const int number = ::socket(at.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (number < 0) throw std::system_error(errno, std::system_category());
-    return number;
+    return open_number(number);
   }
 
   descriptor listening_;
@@ -238,7 +238,7 @@ std::unique_ptr<socket> dial_first(std::span<const endpoint> all, const sched::w
       error.assign(static_cast<int>(-number), std::system_category());
       continue;
     }
-    auto s = std::make_unique<system_socket>(static_cast<int>(number), to);
+    auto s = std::make_unique<system_socket>(open_number(static_cast<int>(number)), to);
     {
       const auto on_stop = [&] { s->close(); };
       const std::stop_callback<decltype(on_stop)> stopping(stop, on_stop);

@@ -1,5 +1,6 @@
 #include "sched/fiber_depot.hpp"
 
+#include <memory>
 #include <utility>
 
 #include "sched/processor.hpp"
@@ -13,8 +14,9 @@ void fiber_depot::grow() {
     if (!free_.empty()) return;  // another thread has grown it meanwhile
   }
   auto free = stock<fiber>::make_slab(blocks_at_once);
+  auto blocks = std::make_unique<slab>();
   runnable_.make_room();
-  auto* made = new slab;
+  slab* made = blocks.release();
   made->next = slabs_.load(std::memory_order_relaxed);
   slabs_.store(made, std::memory_order_release);
   for (std::size_t i = blocks_at_once; i-- > 0;) free.front().push_back(&made->blocks[i]);

@@ -43,9 +43,14 @@ class local_values {
     }
   }
 
+  void* find(const fiber_local_key& key) const noexcept {
+    const auto found = values_.find(number_of(key));
+    return found == values_.end() ? nullptr : found->second.value;
+  }
+
   void* get(const fiber_local_key& key) {
+    if (void* made = find(key)) return made;
     const std::uint64_t number = number_of(key);
-    if (const auto found = values_.find(number); found != values_.end()) return found->second.value;
     local_value& local = values_[number];
     try {
       local = {.value = key.make(), .destroy = key.destroy};
@@ -60,24 +65,31 @@ class local_values {
   std::unordered_map<std::uint64_t, local_value> values_;
 };
 
+constinit thread_local local_values* values_here = nullptr;
+
 /// Those of a plain thread, until its thread-locals are destroyed. For who comes after that there are new ones, which
 /// stay.
 local_values& values_of_thread() {
-  static constinit thread_local local_values* values = nullptr;
-  if (values == nullptr) {
+  if (values_here == nullptr) {
     struct at_end {
       ~at_end() {
-        delete values;
-        values = nullptr;
+        delete values_here;  // whose destructors may use it
+        values_here = nullptr;
       }
     };
     [[maybe_unused]] static thread_local const at_end ends;
-    values = new local_values;
+    values_here = new local_values;
   }
-  return *values;
+  return *values_here;
 }
 
 }  // namespace
+
+void* find_fiber_local(const fiber_local_key& key) noexcept {
+  const fiber* self = this_thread().running.get();
+  const void* values = self == nullptr ? values_here : self->locals.load(std::memory_order_relaxed);
+  return values == nullptr ? nullptr : static_cast<const local_values*>(values)->find(key);
+}
 
 void* fiber_local_value(const fiber_local_key& key) {
   fiber* self = this_thread().running.get();

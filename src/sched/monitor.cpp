@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <new>
 #include <thread>
+#include <utility>
 
 #include "sched/hooks.hpp"
 #include "sched/runtime.hpp"
@@ -45,7 +46,8 @@ constexpr seconds longest_sleep{10};
 
 void monitor::start(runtime& r) {
   seen_.resize(r.processor_count());
-  std::thread([this, &r] {
+  std::thread([this, &r, record = thread_record(take_record())]() mutable {
+    begin_thread(std::move(record));
     pthread_setname_np(pthread_self(), "gofer-monitor");
     this_thread().of_runtime = true;
     run(r);
@@ -146,6 +148,7 @@ std::chrono::nanoseconds monitor::look(runtime& r) noexcept {
   }
   const bool timers = serve_timers(r, time);
   const bool served = serve_sockets(r, time, moving ? longest_round : late) || timers;
+  work_waits = work_waits || (somebody_idle && r.shared.size() != 0);  // if a worker thread could not be started
   if (taken || served || work_waits) r.notify();
   if (standing != nullptr && r.shared.size() != 0 && r.idle.idle() == 0) r.replace(*standing);
   if (taken) return shortest_pause;

@@ -127,8 +127,7 @@ void poll_side::release(bool remember) noexcept {
   if (claimed != nullptr) claimed->wake();
 }
 
-poller::poller() {
-  epoll_ = epoll_create1(EPOLL_CLOEXEC);
+poller::poller() : poller(epoll_create1(EPOLL_CLOEXEC)) {
   if (epoll_ < 0) throw std::system_error(errno, std::system_category(), "gofer: cannot make an epoll instance");
   interrupter_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (interrupter_ < 0) throw std::system_error(errno, std::system_category(), "gofer: cannot make an eventfd");
@@ -137,6 +136,12 @@ poller::poller() {
   event.data.u64 = 0;
   if (epoll_ctl(epoll_, EPOLL_CTL_ADD, interrupter_, &event) != 0) {
     throw std::system_error(errno, std::system_category(), "gofer: cannot watch an eventfd");
+  }
+}
+
+poller::~poller() {
+  for (const int each : {epoll_, interrupter_}) {
+    if (each >= 0) ::close(each);
   }
 }
 

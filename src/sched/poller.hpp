@@ -76,7 +76,9 @@ struct alignas(arch::cache_line) poll_record {
 /// The network poller: edge-triggered epoll. A thread that would otherwise sleep waits in it.
 class poller {
  public:
+  /// Throws std::system_error.
   poller();
+  ~poller();
   poller(const poller&) = delete;
   poller& operator=(const poller&) = delete;
 
@@ -141,10 +143,12 @@ class poller {
   std::atomic<std::int64_t> sleeps_until{nobody};
 
  private:
+  explicit poller(int epoll) noexcept : epoll_(epoll) {}
+
   static thread* taken() noexcept { return reinterpret_cast<thread*>(std::uintptr_t{1}); }
 
   std::atomic<thread*> sleeper_{nullptr};
-  int epoll_ = -1;
+  const int epoll_;
   int interrupter_ = -1;
   std::atomic<unsigned> watched_{0};
   std::atomic<std::uint64_t> looks_{0};

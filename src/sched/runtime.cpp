@@ -6,10 +6,12 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "arch/cpu_quota.hpp"
 #include "arch/stack.hpp"
@@ -135,9 +137,10 @@ runtime& runtime::start() {
                stderr);
     std::abort();
   }
-  auto* r = new runtime(chosen);
+  auto made = std::unique_ptr<runtime>(new runtime(chosen));
+  made->watcher.start(*made);
+  runtime* r = made.release();
   if (auto* start_above = above.start.load(std::memory_order_acquire)) start_above();
-  r->watcher.start(*r);
   instance_.store(r, std::memory_order_release);
   pthread_atfork(nullptr, nullptr, [] {
     forked = true;
@@ -156,9 +159,15 @@ runtime::runtime(const runtime_options& options)
       most_processors_(processor_count_ + options.surplus_processors),
       stack_class_(stack_depot::class_of(options.stack_size)),
       processors_(new std::atomic<processor*>[most_processors_] {}) {
-  for (unsigned i = 0; i < processor_count_; ++i) processors_[i] = new processor(i, false);
-  known_ = processor_count_;
+  std::vector<std::unique_ptr<processor>> made;
+  made.reserve(processor_count_);
+  for (unsigned i = 0; i < processor_count_; ++i) made.push_back(std::make_unique<processor>(i, false));
+  for (auto& each : made) processors_[known_++] = each.release();
   for (unsigned i = processor_count_; i-- > 0;) idle.put(processors_[i]);  // so that the first is taken first
+}
+
+runtime::~runtime() {
+  while (known_ != 0) delete &at(--known_);
 }
 
 void runtime::stop() noexcept {
@@ -197,9 +206,9 @@ void runtime::run_in_worker(processor* p, bool searching) noexcept {
     workers.fetch_sub(1, std::memory_order_relaxed);
     idle.put(p);
     idle.searching.fetch_sub(1, std::memory_order_seq_cst);
-    if (workers.load(std::memory_order_acquire) != 0) return;  // the others do the work
-    std::fprintf(stderr, "gofer: cannot start the first worker thread: %s\n", e.what());
-    std::abort();
+    static std::atomic<bool> said{false};
+    if (workers.load(std::memory_order_acquire) != 0 || said.exchange(true)) return;  // the monitor tries it again
+    std::fprintf(stderr, "gofer: cannot start the first worker thread, and tries again: %s\n", e.what());
   }
 }
 

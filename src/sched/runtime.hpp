@@ -22,8 +22,8 @@
 
 namespace gofer::inline v0::sched {
 
-/// Everything there is one of. Started by the first use, from any thread; stopped when `main` returns; never destroyed,
-/// because abandoned fibers and late threads may still look at it.
+/// Everything there is one of. Started by the first use, from any thread; stopped when `main` returns; not destroyed
+/// once it has started, because abandoned fibers and late threads may still look at it.
 class runtime {
  public:
   static runtime& get() {
@@ -155,6 +155,8 @@ class runtime {
   void timer_added(std::int64_t when) noexcept;
 
   explicit runtime(const runtime_options& options);
+  ~runtime();
+  friend std::default_delete<runtime>;
   static runtime& start();
   bool assign_to_poll_sleeper(processor* p) noexcept;
 

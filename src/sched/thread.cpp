@@ -3,8 +3,10 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdio>
+#include <cstdlib>
 #include <mutex>
-#include <vector>
+#include <new>
 
 #include <gofer/detail/arch/cpu.hpp>
 #include <gofer/detail/arch/spin_lock.hpp>
@@ -21,18 +23,14 @@
 namespace gofer::inline v0::sched {
 namespace {
 
-/// Records of threads that ended, for reuse.
+/// All records, and those of threads that ended, for reuse. Outlives every thread.
 struct thread_registry {
   arch::spin_lock lock;
-  std::vector<thread*> free;
+  thread* free = nullptr;  // linked by next_free
   unsigned made = 0;
   std::atomic<thread*> newest{nullptr};
 };
-
-thread_registry& registry() {
-  static auto& instance = *new thread_registry;  // outlives every thread
-  return instance;
-}
+constinit thread_registry registry;
 
 // Atomic because TSan takes each fiber for a thread of its own, and a fiber sees the records of all threads that it
 // runs on. Acquiring, so that what registration wrote into the record is in order for it, too.
@@ -51,29 +49,13 @@ struct return_at_exit {
     current.store(nullptr, std::memory_order_relaxed);
     index_here.store(no_index, std::memory_order_relaxed);
     record->kernel_thread.store(0, std::memory_order_relaxed);
-    auto& all = registry();
-    const std::scoped_lock hold(all.lock);
-    all.free.push_back(record);
+    give_back_record(record);
   }
 };
 
-thread& register_thread() noexcept {
+/// Makes it the calling thread's.
+thread& adopt(thread* record) noexcept {
   thread_local return_at_exit at_exit;
-  auto& all = registry();
-  thread* record = nullptr;
-  {
-    const std::scoped_lock hold(all.lock);
-    if (!all.free.empty()) {
-      record = all.free.back();
-      all.free.pop_back();
-    } else {
-      record = new thread;
-      record->index = all.made++;
-      record->next_made = all.newest.load(std::memory_order_relaxed);
-      all.newest.store(record, std::memory_order_release);
-      all.free.reserve(all.made);  // so that a thread's end never allocates
-    }
-  }
   record->exceptions.set(arch::thread_exception_state());
   record->of_runtime = false;
   record->kernel_thread.store(gettid(), std::memory_order_relaxed);
@@ -85,7 +67,40 @@ thread& register_thread() noexcept {
   return *record;
 }
 
+thread& register_thread() noexcept {
+  try {
+    return adopt(take_record());
+  } catch (const std::bad_alloc&) {  // anything may call this, and cannot be told
+    std::fputs("gofer: there is no memory for what is kept of each thread that uses the library\n", stderr);
+    std::abort();
+  }
+}
+
 }  // namespace
+
+thread* take_record() {
+  {
+    const std::scoped_lock hold(registry.lock);
+    if (thread* free = registry.free) {
+      registry.free = free->next_free;
+      return free;
+    }
+  }
+  auto* made = new thread;
+  const std::scoped_lock hold(registry.lock);
+  made->index = registry.made++;
+  made->next_made = registry.newest.load(std::memory_order_relaxed);
+  registry.newest.store(made, std::memory_order_release);
+  return made;
+}
+
+void give_back_record(thread* record) noexcept {
+  const std::scoped_lock hold(registry.lock);
+  record->next_free = registry.free;
+  registry.free = record;
+}
+
+void begin_thread(thread_record record) noexcept { adopt(record.release()); }
 
 GOFER_OPAQUE thread& this_thread() noexcept {
   asm volatile("" ::: "memory");
@@ -107,7 +122,7 @@ GOFER_OPAQUE unsigned thread_index() noexcept {
   return record != nullptr ? record->index : register_thread().index;
 }
 
-thread* first_thread() noexcept { return registry().newest.load(std::memory_order_acquire); }
+thread* first_thread() noexcept { return registry.newest.load(std::memory_order_acquire); }
 
 bool parker::wait(time_point deadline, unsigned pauses) noexcept {
   for (; pauses != 0 && state_.load(std::memory_order_relaxed) != signaled; --pauses) {

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 
 #include <gofer/detail/sched/thread_index.hpp>
 #include <gofer/detail/sched/time.hpp>
@@ -55,7 +56,21 @@ struct thread {
   thread* next_spare = nullptr;               // guarded by idle_set's lock
 
   thread* next_made = nullptr;  // the list of all records
+  thread* next_free = nullptr;  // of those that no thread has
 };
+
+/// A record that no thread has yet. Throws std::bad_alloc.
+thread* take_record();
+void give_back_record(thread* record) noexcept;
+
+/// For a thread to come, which then needs no memory for it.
+struct give_back_unused {
+  void operator()(thread* record) const noexcept { give_back_record(record); }
+};
+using thread_record = std::unique_ptr<thread, give_back_unused>;
+
+/// The first thing that a thread of the runtime does.
+void begin_thread(thread_record record) noexcept;
 
 /// What thread_index returns, once it has been asked on this thread, for functions that are never inlined and do not
 /// switch: they may read a thread-local. Atomic for TSan, to which each fiber is a thread.

@@ -29,6 +29,9 @@ class timer_entry {
   timer_entry(const timer_entry&) = delete;
   timer_entry& operator=(const timer_entry&) = delete;
 
+  /// Whether it is in a heap. May be a moment old, but for who alone adds and cancels it: then it is not added yet.
+  bool pending() const noexcept { return heap_.load(std::memory_order_acquire) != nullptr; }
+
  private:
   friend class timer_heap;
   action (*const expire_)(timer_entry&) noexcept;

@@ -8,6 +8,8 @@
 #include <system_error>
 #include <vector>
 
+#include "sched/thread.hpp"
+
 namespace gofer::inline v0::sched {
 
 /// The threads that workers run on, until they have ended altogether: with what libraries do at a thread's end, such as
@@ -17,13 +19,19 @@ class worker_threads {
   /// Runs `body` in a new thread. Throws std::system_error if there can be none, and std::bad_alloc.
   template <class F>
   void start(F body) {
-    auto given = std::make_unique<F>(std::move(body));
+    struct beginning {
+      F body;
+      thread_record record{take_record()};
+    };
+    auto given = std::make_unique<beginning>(beginning{.body = std::move(body)});
     const std::scoped_lock hold(lock_);
     threads_.emplace_back();
     const int error = pthread_create(
         &threads_.back(), nullptr,
         [](void* b) -> void* {
-          (*std::unique_ptr<F>(static_cast<F*>(b)))();
+          const std::unique_ptr<beginning> here(static_cast<beginning*>(b));
+          begin_thread(std::move(here->record));
+          here->body();
           return nullptr;
         },
         given.get());

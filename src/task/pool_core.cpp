@@ -6,6 +6,7 @@
 #include <mutex>
 #include <utility>
 
+#include <gofer/detail/sched/insist.hpp>
 #include <gofer/go.hpp>
 #include <gofer/runtime.hpp>
 #include <gofer/worker_pool.hpp>
@@ -195,7 +196,9 @@ void pool_core::end() noexcept {
 
 /// Settles jobs that are neither queued nor run any more.
 void pool_core::discard(job_list dropped, const char* why) {
-  const auto error = std::make_exception_ptr(task_discarded("worker_pool \"" + options_.name + "\": " + why));
+  if (dropped.empty()) return;
+  const auto error = sched::insist(
+      [&] { return std::make_exception_ptr(task_discarded("worker_pool \"" + options_.name + "\": " + why)); });
   while (!dropped.empty()) {
     job* j = dropped.pop_front();
     j->error = error;

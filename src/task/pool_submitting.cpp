@@ -46,6 +46,9 @@ std::uint64_t pool_core::accept(job_ptr& j, sync::claimed_list& called) {
   return id;
 }
 
+/// With the lock: the id of a job that is accepted past the queue; 0 if no more may be accepted just now.
+std::uint64_t pool_core::accept_to_run(job& j) noexcept { return ending_ || !in_reach() ? 0 : number(j); }
+
 /// With the lock, after a job has left the queue.
 void pool_core::let_in_submitters(sync::claimed_list& called) {
   while (has_room()) {
@@ -211,9 +214,8 @@ std::uint64_t pool_core::submit_otherwise(lock& hold, job_ptr& j) {
     }
     case overflow::caller_runs: {
       if (j->keyed || !in_reach()) break;  // it may not be its turn
-      const std::uint64_t id = number(*j);
-      run_in_caller(hold, j);
-      return id;
+      const std::uint64_t id = run_in_caller(hold, j);
+      return id != 0 ? id : submit_otherwise(hold, j);
     }
   }
   return wait_for_room(hold, j, sched::for_ever);

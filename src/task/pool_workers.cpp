@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include <gofer/detail/sched/insist.hpp>
 #include <gofer/detail/task/pool_core.hpp>
 #include <gofer/go.hpp>
 #include <gofer/time.hpp>
@@ -20,15 +21,22 @@ struct worker_identity {
   const worker_identity* outer = nullptr;  // for which it is, too: the task was submitted by a task
 };
 
-worker_identity& identity() {
-  static fiber_local<worker_identity> own;
-  return *own;
+constinit const sched::fiber_local_key of_identity{
+    .make = []() -> void* { return new worker_identity; },
+    .destroy = [](void* value) noexcept { delete static_cast<worker_identity*>(value); }};
+
+/// The caller's, made by the first use. Throws std::bad_alloc.
+worker_identity& identity() { return *static_cast<worker_identity*>(sched::fiber_local_value(of_identity)); }
+
+/// Null if it has none: it is at work for nobody.
+const worker_identity* known_identity() noexcept {
+  return static_cast<const worker_identity*>(sched::find_fiber_local(of_identity));
 }
 
 /// Whether the caller is at work as one that is `wanted`.
 template <class Predicate>
-bool at_work(Predicate wanted) {
-  const worker_identity* at = &identity();
+bool at_work(Predicate wanted) noexcept {
+  const worker_identity* at = known_identity();
   while (at != nullptr && !wanted(*at)) at = at->outer;
   return at != nullptr;
 }
@@ -47,7 +55,10 @@ class acting {
 
 }  // namespace
 
-std::size_t this_worker::number() noexcept { return identity().number; }
+std::size_t this_worker::number() noexcept {
+  const worker_identity* known = known_identity();
+  return known == nullptr ? 0 : known->number;
+}
 
 namespace tasks {
 
@@ -125,7 +136,7 @@ void pool_core::report_scale(lock& hold, std::size_t before, std::size_t after) 
 
 /// The life of a worker.
 void pool_core::work(std::size_t number) {
-  identity() = {.pool = this, .number = number};
+  sched::insist([&] { identity() = {.pool = this, .number = number}; });
   void* surplus = nullptr;
   sched::spin_lock& pools = lock_;  // read once: of a member the compiler would do so at every use
   pools.lock();
@@ -284,13 +295,19 @@ inline void* pool_core::account(const run_outcome& outcome) {
   return surplus;
 }
 
-/// Runs a job that was accepted at once; with the lock, which it gives back.
-void pool_core::run_in_caller(lock& hold, job_ptr& j) {
+/// Accepts a job and runs it; with the lock, which it gives back. Its id; 0, with the lock: no more may be accepted
+/// just now. Throws std::bad_alloc, and has not accepted it then.
+std::uint64_t pool_core::run_in_caller(lock& hold, job_ptr& j) {
   hold.unlock();
   const acting for_pool(*this);
+  hold.lock();
+  const std::uint64_t id = accept_to_run(*j);
+  if (id == 0) return 0;
+  hold.unlock();
   void* surplus = run(j.release(), lock_);
   lock_.unlock();
   ::operator delete(surplus);
+  return id;
 }
 
 /// With the lock: the task of that key is over, and the next one's turn has come. Tells a worker of it.

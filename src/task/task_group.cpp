@@ -1,5 +1,7 @@
 #include <gofer/task_group.hpp>
 
+#include <gofer/detail/sched/insist.hpp>
+
 namespace gofer::inline v0 {
 
 task_group::task_group() = default;
@@ -37,8 +39,9 @@ void task_group::leave(std::exception_ptr error) {
   if (error != nullptr) {
     {
       const std::scoped_lock hold(lock_);
-      errors_.push_back(std::move(error));
+      sched::insist([&] { errors_.push_back(error); });
     }
+    error = nullptr;
     cancel();  // after that: what others throw because of it comes behind its cause; and before the group can be gone
   }
   const std::scoped_lock hold(lock_);

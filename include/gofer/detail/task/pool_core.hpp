@@ -189,6 +189,7 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   std::uint64_t submit_otherwise(lock& hold, job_ptr& j);
   std::uint64_t number(job& j) noexcept;
   std::uint64_t accept(job_ptr& j, sync::claimed_list& called);
+  std::uint64_t accept_to_run(job& j) noexcept;
   void call_worker(sync::claimed_list& called);
   void wake(sync::claimed_list& called);
   void turn_key(std::uint64_t key);
@@ -211,7 +212,7 @@ class pool_core : public std::enable_shared_from_this<pool_core> {
   job* wait_for_job(lock& hold);
   void* run(job* j, sched::spin_lock& pools);
   run_outcome settle(job* j, bool failed);
-  void run_in_caller(lock& hold, job_ptr& j);
+  std::uint64_t run_in_caller(lock& hold, job_ptr& j);
   bool attempt(job& j);
   bool attempt_timed(job& j) noexcept;
   bool attempt_within(job& j) noexcept;

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include <gofer/chan.hpp>
+#include <gofer/detail/sched/insist.hpp>
 #include <gofer/mutex.hpp>
 
 namespace gofer::inline v0 {
@@ -78,7 +79,9 @@ class result_sink {
     if (!ordered_) return send(result, ending);
     const std::scoped_lock hold(order_lock_);
     const auto ahead = static_cast<std::size_t>(result.id - next_);
-    while (early_.size() <= ahead) early_.emplace_back();
+    sched::insist([&] {
+      while (early_.size() <= ahead) early_.emplace_back();
+    });
     early_[ahead].emplace(std::move(result));
     for (; !early_.empty() && early_.front(); ++next_) {
       send(*early_.front(), ending);
@@ -91,8 +94,11 @@ class result_sink {
   channels::channel<task_result<R>>& inside() const noexcept { return *channel_.ref().get(); }
 
   void send(task_result<R>& result, const std::stop_token& ending) {
-    if (send_or_keep(result, false)) return;
-    if (!channel_.send(std::move(result), ending)) send_or_keep(result, true);
+    const auto keeps = [&](bool whatever_comes) {
+      return sched::insist([&] { return send_or_keep(result, whatever_comes); });
+    };
+    if (keeps(false)) return;
+    if (!channel_.send(std::move(result), ending)) keeps(true);
   }
 
   /// Without a wait. False: there is no room, somebody receives, and the result need not be kept whatever comes.
