@@ -21,9 +21,8 @@ inline double milliseconds(std::chrono::nanoseconds d) { return std::chrono::dur
 /// A whole number and nothing else.
 inline std::optional<std::uint64_t> parse_number(std::string_view text) {
   std::uint64_t n = 0;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, n);
-  return error == std::errc() && stop == end ? std::optional(n) : std::nullopt;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), n);
+  return error == std::errc() && stop == text.data() + text.size() ? std::optional(n) : std::nullopt;
 }
 
 /// In valid UTF-8, whatever the strings in it are: some are of requests.

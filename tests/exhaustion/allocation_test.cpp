@@ -478,8 +478,8 @@ TEST(Allocation, PoolsThatTryAgainLoseNothing) {
             return std::string(30, 'x');
           },
           {.min_workers = 2, .max_attempts = 3, .backoff = 10us, .task_timeout = 1s});
-      for (int i = 0; i < 50; ++i) accepted += had_memory([&] { pool.submit(i); });
-      had_memory([&] { accepted += pool.submit(std::vector<int>(40, 1)) != 0 ? 40 : 0; });
+      for (int i = 0; i < 20; ++i) accepted += had_memory([&] { pool.submit(i); });
+      had_memory([&] { accepted += pool.submit(std::vector<int>(20, 1)) != 0 ? 20 : 0; });
       while (!had_memory([&] { gofer::go([&] { pool.drain(); }); })) {
       }
       for (auto& r : pool.results()) received += r.ok() || !r.message().empty() ? 1 : 0;

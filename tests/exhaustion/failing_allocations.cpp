@@ -26,7 +26,7 @@
 namespace {
 
 #if defined(GOFER_ASAN)
-constexpr long step = 12;  // of the allocations, so that it takes less than a minute
+constexpr long step = 25;  // of the allocations, so that it takes seconds
 #else
 constexpr long step = 1;
 #endif

@@ -68,13 +68,12 @@ void serve_without_memory(std::size_t workers) {
       const failing_allocations from_here;
       std::optional<gofer::http::client> client;
       perhaps([&] { client.emplace(); });
-      for (int i = 0; client && i < 2; ++i) {
-        perhaps([&] { (void)client->get(at + "/x/somebody-with-a-long-name"); });
-        perhaps([&] { (void)client->post(at + "/echo", std::string(9000, 'x')); });
-        perhaps([&] { (void)client->get(at + "/stream"); });
-        perhaps([&] { (void)client->post(at + "/parts", std::string(9000, 'x')); });
-        perhaps([&] { (void)client->get(at + "/none"); });
-      }
+      if (!client) return;
+      perhaps([&] { (void)client->get(at + "/x/somebody-with-a-long-name"); });
+      perhaps([&] { (void)client->post(at + "/echo", std::string(9000, 'x')); });
+      perhaps([&] { (void)client->get(at + "/stream"); });
+      perhaps([&] { (void)client->post(at + "/parts", std::string(9000, 'x')); });
+      perhaps([&] { (void)client->get(at + "/none"); });
     }
     EXPECT_EQ(gofer::http::client().get(at + "/x/you").body(), "a long hello to you");
     EXPECT_EQ(gofer::http::client().get(at + "/stream").body().size(), 200U);
