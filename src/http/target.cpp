@@ -43,10 +43,10 @@ std::string_view take_until(std::string_view& rest, char separator) {
 }
 
 /// "a/../b" in one segment, whose slashes were encoded: who makes a file's name of it would step back.
-bool hides_dots(std::string_view segment) {
-  if (segment.find('/') == std::string_view::npos) return false;
-  while (!segment.empty()) {
-    const std::string_view part = take_until(segment, '/');
+bool hides_dots(std::string_view text) {
+  if (text.find('/') == std::string_view::npos) return false;
+  while (!text.empty()) {
+    const std::string_view part = take_until(text, '/');
     if (part == "." || part == "..") return true;
   }
   return false;
