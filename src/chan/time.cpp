@@ -52,7 +52,7 @@ class after_channel final : public channel<time_point>, public timer_entry {
 }  // namespace
 
 receiver<time_point> after(time_point deadline) {
-  sched::runtime::get();  // may throw, once
+  sched::runtime::get();  // starts it, or throws
   auto* ch = new after_channel;
   if (deadline != sched::no_deadline) add_timer(*ch, sched::to_ns(deadline));
   return receiver<time_point>(channel_ref<time_point>(ch));
@@ -104,7 +104,7 @@ class ticker_state final : public timed_state {
  public:
   void start(std::chrono::nanoseconds period) {
     if (period <= period.zero()) throw std::invalid_argument("ticker: the period has to be positive");
-    sched::runtime::get();  // may throw, once
+    sched::runtime::get();  // starts it, or throws
     sched::point("ticker::reset", this);
     const std::scoped_lock hold(lock_);
     sched::timer_heap::cancel(*this);
@@ -202,7 +202,7 @@ void ticker::start(std::chrono::nanoseconds period) { state().start(period); }
 void ticker::stop() { state().stop(); }
 
 timer::timer(sched::time_point deadline, std::function<void()> on_expiry) {
-  sched::runtime::get();  // may throw, once
+  sched::runtime::get();  // starts it, or throws
   state_.reset(new channels::timer_state(std::move(on_expiry), deadline));
 }
 channels::timer_state& timer::state() const noexcept { return static_cast<channels::timer_state&>(*state_); }
