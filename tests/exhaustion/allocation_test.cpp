@@ -48,7 +48,7 @@ TEST(Allocation, FibersStartOrAreRefused) {
       const failing_allocations from_here;
       gofer::wait_group all;
       for (int i = 0; i < 200; ++i) {
-        started += had_memory([&] { all.go([&ran, kept = counted()] { ++ran; }); }) ? 1 : 0;
+        started += had_memory([&] { all.go([&ran, kept = counted()] { ++ran; }); });
         started += had_memory([&] {
           all.add();
           try {
@@ -60,9 +60,7 @@ TEST(Allocation, FibersStartOrAreRefused) {
             all.done();
             throw;
           }
-        })
-                       ? 1
-                       : 0;
+        });
       }
       all.wait();
     }
