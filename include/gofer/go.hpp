@@ -217,6 +217,8 @@ class fiber_local {
   /// The calling fiber's T, made by its first use.
   T& operator*() const { return *static_cast<T*>(sched::fiber_local_value(key_)); }
   T* operator->() const { return &**this; }
+  /// The calling fiber's T if it has used it, else null.
+  T* find() const noexcept { return static_cast<T*>(sched::find_fiber_local(key_)); }
 
  private:
   sched::fiber_local_key key_{.make = []() -> void* { return static_cast<void*>(new T()); },

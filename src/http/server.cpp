@@ -45,8 +45,7 @@ void server_core::start() {
   if (options.tls) load_certificate();
   const std::scoped_lock hold(lock_);
   if (started_) {
-    throw std::logic_error("http::server::start: the server on " + (address_.empty() ? options.address : address_) +
-                           " was started or shut down already");
+    throw std::logic_error("http::server::start: the server on " + where() + " was started or shut down already");
   }
   if (options.workers != 0) {
     workers.emplace(worker_pool_options{.name = "http",
@@ -246,7 +245,7 @@ bool server_core::started() const {
 
 std::string server_core::address() const {
   const std::scoped_lock hold(lock_);
-  return address_.empty() ? options.address : address_;
+  return where();
 }
 
 server_stats server_core::stats() const {

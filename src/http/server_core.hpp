@@ -64,6 +64,7 @@ class server_core : public std::enable_shared_from_this<server_core> {
   void take_on(net::connection c) noexcept;
   class session_fiber;
   std::unique_ptr<session> begin_session(net::connection c) noexcept;
+  const std::string& where() const noexcept { return address_.empty() ? options.address : address_; }
   void let_go(bool welcome) noexcept;
   net::connection secured(net::connection c);
   void link(session& s);
@@ -71,7 +72,7 @@ class server_core : public std::enable_shared_from_this<server_core> {
 
   sharded<counters> counted_;
   std::optional<net::listener> listener_;
-  std::string address_;
+  std::string address_;  // once it listens; `where` with the lock
   std::atomic<bool> stopping_{false};
   std::stop_source shutdown_;
 

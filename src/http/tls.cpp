@@ -150,7 +150,7 @@ class tls_socket final : public net::socket {
   std::string local_address() override { return below_.local_address(); }
 
  private:
-  static std::size_t index(net::direction d) noexcept { return d == net::direction::read ? 0 : 1; }
+  static std::size_t index(net::direction d) noexcept { return static_cast<std::size_t>(d); }
 
   /// A read may have to write, and a write to read, as in handshakes. While one lives, what goes that way below has the
   /// deadline of those for whom it does.
@@ -174,12 +174,7 @@ class tls_socket final : public net::socket {
   }
 
   void limit_below(net::direction d) noexcept {
-    const sched::time_point at = deadlines_[index(serves_[index(d)])];
-    if (d == net::direction::read) {
-      below_.set_read_deadline(at);
-    } else {
-      below_.set_write_deadline(at);
-    }
+    net::connection_access::of(below_).set_deadline(d, deadlines_[index(serves_[index(d)])]);
   }
 
   /// The peer has sent what nobody has read yet.

@@ -21,22 +21,13 @@ struct worker_identity {
   const worker_identity* outer = nullptr;  // for which it is, too: the task was submitted by a task
 };
 
-constinit const sched::fiber_local_key of_identity{
-    .make = []() -> void* { return new worker_identity; },
-    .destroy = [](void* value) noexcept { delete static_cast<worker_identity*>(value); }};
-
-/// The caller's, made by the first use. Throws std::bad_alloc.
-worker_identity& identity() { return *static_cast<worker_identity*>(sched::fiber_local_value(of_identity)); }
-
-/// Null if it has none: it is at work for nobody.
-const worker_identity* known_identity() noexcept {
-  return static_cast<const worker_identity*>(sched::find_fiber_local(of_identity));
-}
+/// Who has none is at work for nobody.
+constinit const fiber_local<worker_identity> identity;
 
 /// Whether the caller is at work as one that is `wanted`.
 template <class Predicate>
 bool at_work(Predicate wanted) noexcept {
-  const worker_identity* at = known_identity();
+  const worker_identity* at = identity.find();
   while (at != nullptr && !wanted(*at)) at = at->outer;
   return at != nullptr;
 }
@@ -44,10 +35,10 @@ bool at_work(Predicate wanted) noexcept {
 /// The caller is at work for a pool, as long as this lives.
 class acting {
  public:
-  explicit acting(const tasks::pool_core& pool) : before_(identity()) { identity() = {&pool, 0, &before_}; }
+  explicit acting(const tasks::pool_core& pool) : before_(*identity) { *identity = {&pool, 0, &before_}; }
   acting(const acting&) = delete;
   acting& operator=(const acting&) = delete;
-  ~acting() { identity() = before_; }
+  ~acting() { *identity = before_; }
 
  private:
   const worker_identity before_;
@@ -56,7 +47,7 @@ class acting {
 }  // namespace
 
 std::size_t this_worker::number() noexcept {
-  const worker_identity* known = known_identity();
+  const worker_identity* known = identity.find();
   return known == nullptr ? 0 : known->number;
 }
 
@@ -136,7 +127,7 @@ void pool_core::report_scale(lock& hold, std::size_t before, std::size_t after) 
 
 /// The life of a worker.
 void pool_core::work(std::size_t number) {
-  sched::insist([&] { identity() = {.pool = this, .number = number}; });
+  sched::insist([&] { *identity = {.pool = this, .number = number}; });
   void* surplus = nullptr;
   sched::spin_lock& pools = lock_;  // read once: of a member the compiler would do so at every use
   pools.lock();

@@ -39,9 +39,8 @@ void task_group::leave(std::exception_ptr error) {
   if (error != nullptr) {
     {
       const std::scoped_lock hold(lock_);
-      sched::insist([&] { errors_.push_back(error); });
+      sched::insist([&] { errors_.push_back(std::move(error)); });
     }
-    error = nullptr;
     cancel();  // after that: what others throw because of it comes behind its cause; and before the group can be gone
   }
   const std::scoped_lock hold(lock_);
