@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include <gofer/detail/chan/counted.hpp>
 #include <gofer/detail/sched/time.hpp>
 
 namespace gofer::inline v0 {
@@ -29,6 +30,13 @@ class context_key {
 /// whose last handle is gone is forgotten by its parent.
 class context {
  public:
+  context(const context& other) noexcept;
+  /// Leaves `other` without a context: it may be assigned to, and destroyed.
+  context(context&& other) noexcept;
+  context& operator=(const context& other) noexcept;
+  context& operator=(context&& other) noexcept;
+  ~context();
+
   /// Never cancelled, no deadline, no values: the root.
   static context background();
 
@@ -54,9 +62,9 @@ class context {
     return static_cast<const T*>(find(&key));
   }
 
-  /// Cancels this context and all made from it, and runs their stop callbacks before it returns. The first cause
-  /// counts: a later call finds this context done when it returns, but callbacks may still be running. Does nothing to
-  /// the background. A `cause` that is no error stands for operation_canceled.
+  /// Cancels this context and all made from it. When it returns they are done, and their stop callbacks have run, or
+  /// are being run by one who came earlier. The first cause counts. Does nothing to the background. A `cause` that is
+  /// no error stands for operation_canceled.
   void cancel(std::error_code cause = std::make_error_code(std::errc::operation_canceled));
 
   /// True once it is cancelled, which its deadline does, too, a moment after it has passed.
@@ -68,12 +76,13 @@ class context {
 
  private:
   class state;
-  explicit context(std::shared_ptr<state> s) : state_(std::move(s)) {}
+  using reference = channels::counted_ref<state>;
+  explicit context(reference s) noexcept;
   context until(sched::time_point deadline) const;
   context with(const void* key, std::shared_ptr<const void> value) const;
   const void* find(const void* key) const;
 
-  std::shared_ptr<state> state_;
+  reference state_;
 };
 
 }  // namespace gofer::inline v0

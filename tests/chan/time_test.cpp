@@ -11,6 +11,7 @@
 #include <mutex>
 #include <optional>
 #include <stdexcept>
+#include <stop_token>
 #include <system_error>
 #include <vector>
 
@@ -20,6 +21,7 @@
 #include <gofer/go.hpp>
 #include <gofer/latch.hpp>
 #include <gofer/mutex.hpp>
+#include <gofer/runtime.hpp>
 #include <gofer/select.hpp>
 #include <gofer/wait_group.hpp>
 
@@ -210,6 +212,31 @@ TEST(Context, IsAStopTokenToAllThatTakesOne) {
   c.cancel();
   waiting.wait();
   EXPECT_TRUE(called);
+}
+
+TEST(Context, MayBeDeeperThanAnyStack) {
+  static const gofer::context_key<int> number;
+  gofer::run([] {
+    auto root = gofer::context::background().with_cancel();
+    auto leaf = root;
+    for (int i = 0; i < test::times(100'000); ++i) {
+      leaf = i % 3 == 0 ? leaf.with_value(number, i) : i % 3 == 1 ? leaf.with_cancel() : leaf.with_timeout(1h);
+    }
+    root.cancel(std::make_error_code(std::errc::host_unreachable));
+    EXPECT_EQ(leaf.error(), std::errc::host_unreachable);
+    EXPECT_NE(leaf.value(number), nullptr);
+    leaf = root;  // and all that was between
+  });
+}
+
+TEST(Context, MayGoWhileItIsBeingCancelled) {
+  auto last = std::make_optional(gofer::context::background().with_cancel().with_cancel());
+  bool cancelled_below = false;
+  const auto below = last->with_cancel();
+  const std::stop_callback noted(below.token(), [&] { cancelled_below = true; });
+  const std::stop_callback lets_go(last->token(), [&] { last.reset(); });
+  last->cancel();
+  EXPECT_TRUE(cancelled_below);
 }
 
 TEST(Context, AParentForgetsItsChildren) {

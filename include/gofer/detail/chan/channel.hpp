@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -10,6 +9,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <gofer/detail/chan/counted.hpp>
 #include <gofer/detail/sched/atomic.hpp>
 #include <gofer/detail/sched/point.hpp>
 #include <gofer/detail/sync/wait_list.hpp>
@@ -36,24 +36,15 @@ struct waited {
 enum class attempt { done, would_wait, closed };
 
 /// The part that does not depend on the type of the values.
-class channel_base {
+class channel_base : public counted {
  public:
   explicit channel_base(std::size_t capacity) noexcept : capacity_(capacity) {}
   channel_base(const channel_base&) = delete;
   channel_base& operator=(const channel_base&) = delete;
   virtual ~channel_base() = default;
 
-  void retain() noexcept { handles_.fetch_add(1, std::memory_order_relaxed); }
-  /// False: the last handle is gone, and this is being destroyed.
-  bool retain_if_alive() noexcept {
-    std::size_t count = handles_.load(std::memory_order_relaxed);
-    while (count != 0) {
-      if (handles_.compare_exchange_weak(count, count + 1, std::memory_order_relaxed)) return true;
-    }
-    return false;
-  }
   void release() noexcept {
-    if (handles_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+    if (drop()) delete this;
   }
 
   /// Returns false if it was closed before.
@@ -77,9 +68,6 @@ class channel_base {
   const std::size_t capacity_;
   sched::atomic<std::size_t> count_{0};  // values in the buffer; written under the lock
   sched::atomic<bool> closed_{false};    // written under the lock
-
- private:
-  std::atomic<std::size_t> handles_{1};  // no point of explorations: they would be about little else
 };
 
 template <class T>
@@ -264,27 +252,6 @@ class channel : public channel_base {
 
 /// A reference to a channel, or to none: Go's nil.
 template <class T>
-class channel_ref {
- public:
-  constexpr channel_ref() noexcept = default;
-  explicit channel_ref(channel<T>* owned) noexcept : channel_(owned) {}
-  channel_ref(const channel_ref& other) noexcept : channel_(other.channel_) {
-    if (channel_ != nullptr) channel_->retain();
-  }
-  channel_ref(channel_ref&& other) noexcept : channel_(std::exchange(other.channel_, nullptr)) {}
-  channel_ref& operator=(channel_ref other) noexcept {
-    std::swap(channel_, other.channel_);
-    return *this;
-  }
-  ~channel_ref() {
-    if (channel_ != nullptr) channel_->release();
-  }
-
-  channel<T>* get() const noexcept { return channel_; }
-  bool operator==(const channel_ref&) const noexcept = default;
-
- private:
-  channel<T>* channel_ = nullptr;
-};
+using channel_ref = counted_ref<channel<T>>;
 
 }  // namespace gofer::inline v0::channels
