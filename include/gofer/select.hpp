@@ -94,18 +94,20 @@ class receive_case final : public channel_case<T> {
   receive_case(Ref&& ref, F handler)
       : channel_case<T>(select_case_base::kind::receive, std::forward<Ref>(ref)), handler_(std::move(handler)) {}
   bool try_now(channel_node*& counterpart) override {
-    value_.reset();
     return this->typed().receive_now(value_, counterpart) != attempt::would_wait;
   }
-  void* slot() noexcept override {
-    value_.reset();
-    return &value_;
+  void* slot() noexcept override { return &value_; }
+  void run() override {
+    struct emptied {  // what the handler leaves: the next time that would be destroyed with the channels locked
+      std::optional<T>& it;
+      ~emptied() { it.reset(); }
+    } const at_end{value_};
+    std::invoke(handler_, std::move(value_));
   }
-  void run() override { std::invoke(handler_, std::move(value_)); }
 
  private:
   F handler_;
-  std::optional<T> value_;
+  std::optional<T> value_;  // empty but between being chosen and the handler's return
 };
 
 template <class T, class F>

@@ -252,6 +252,21 @@ TEST(SelectNow, ACaseOfAListKeepsItsChannel) {
   EXPECT_EQ(got, 5);
 }
 
+TEST(SelectNow, WhatAHandlerLeavesIsDestroyedBeforeTheReturn) {
+  struct farewell {  // which uses the channel that brought it, and with it the channel's lock
+    const gofer::chan<std::unique_ptr<farewell>>* from;
+    ~farewell() { from->try_send(nullptr); }
+  };
+  const gofer::chan<std::unique_ptr<farewell>> ch(2);
+  std::vector<gofer::select_case> cases;
+  cases.emplace_back(gofer::on_receive(ch));
+  ch.send(std::make_unique<farewell>(&ch));
+  gofer::select(cases);
+  EXPECT_EQ(ch.size(), 1U) << "it has said so";
+  gofer::select(cases);
+  EXPECT_EQ(ch.size(), 0U);
+}
+
 TEST(SelectNow, ATemporaryHandleIsTakenOver) {
   const auto filled = [] {
     chan<std::string> ch(1);
