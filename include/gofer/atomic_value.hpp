@@ -111,7 +111,7 @@ class atomic_value {
     hazard::slot* s = hazard::acquire();
     auto* next = new_version(std::move(desired), s);
     auto* before = current_.exchange(next, std::memory_order_acq_rel);
-    s->protects.store(before, std::memory_order_release);  // not retired yet, so it is there
+    s->store(before, std::memory_order_release);  // not retired yet, so it is there
     hazard::retire(before);
     return {before, s};
   }
@@ -135,7 +135,7 @@ class atomic_value {
       hazard::slot* s = hazard::acquire();
       auto* next = new_version(*before, s);
       snapshot<T> result(next, s);
-      s->protects.store(next, std::memory_order_release);  // before others can replace and retire it
+      s->store(next, std::memory_order_release);  // before others can replace and retire it
       try {
         f(next->value);
       } catch (...) {

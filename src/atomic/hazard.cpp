@@ -8,22 +8,20 @@
 #include <gofer/detail/arch/spin_lock.hpp>
 #include <gofer/detail/sched/per_thread.hpp>
 
+#include "sched/thread.hpp"
+
 namespace gofer::inline v0::hazard {
 namespace {
 
-/// Old versions are looked through when this many have come since the last time, or as many as there are slots, or as
-/// had to stay: so each costs a share of a scan, and at most about as many old versions stay as there are readers.
+/// Old versions are looked through when this many have come since the last time, or as many as there are spare slots,
+/// or as had to stay: so each costs a share of a scan, and at most about as many old versions stay as there are
+/// readers.
 constexpr std::size_t least_batch = 64;
 
-/// Free slots of one thread. Its fibers use it without waiting in between, so nobody else is ever in it.
-struct alignas(arch::cache_line) slot_cache {
-  std::atomic<slot*> first{nullptr};
-};
-
 struct domain {
-  sched::per_thread<slot_cache> caches;
-  std::atomic<slot*> made{nullptr};
-  std::atomic<std::size_t> slot_count{0};
+  sched::per_thread<slot_line> lines;
+  std::atomic<spare_slot*> made{nullptr};
+  std::atomic<std::size_t> spare_count{0};
 
   arch::spin_lock lock;
   retired* waiting = nullptr;     // guarded by lock
@@ -31,64 +29,84 @@ struct domain {
   std::size_t looked_at = 0;      // of these: had to stay when they were looked through; guarded by lock
 };
 
-domain& all() {
-  static auto& instance = *new domain;  // snapshots may outlive every static object
-  return instance;
-}
+/// Never destroyed: snapshots may outlive every static object.
+union everlasting {
+  constexpr everlasting() : it() {}
+  ~everlasting() {}
+  domain it;
+};
+constinit everlasting all;
 
 /// What the slots protect, sorted later. False: there is no memory to hold it.
 bool read_announcements(const domain& d, std::vector<const void*>& announced) noexcept {
-  try {
-    for (slot* s = d.made.load(std::memory_order_acquire); s != nullptr; s = s->next_made) {
-      if (const void* p = s->protects.load(std::memory_order_acquire)) announced.push_back(p);
+  const auto read = [&](const slot& s) {
+    if constexpr (sched::explores_atomics) {  // points at slots that are in use: there are many others
+      if (s.load(std::memory_order_relaxed) != nullptr) sched::point("hazard::collect", &s);
     }
+    if (const void* p = s.load(std::memory_order_acquire)) announced.push_back(p);
+  };
+  try {
+    d.lines.for_each([&](const slot_line& line) { std::ranges::for_each(line.slots, read); });
+    for (spare_slot* s = d.made.load(std::memory_order_acquire); s != nullptr; s = s->next_made) read(s->protects);
     return true;
   } catch (...) {
     return false;
   }
 }
 
-}  // namespace
-
-slot* acquire() {
-  domain& d = all();
-  std::atomic<slot*>& mine = d.caches.own().first;
-  if (slot* s = mine.load(std::memory_order_relaxed)) {
-    arch::take_up(&mine);
-    mine.store(s->next_free, std::memory_order_relaxed);
-    return s;
+[[gnu::noinline]] slot* acquire_spare(slot_line& mine) {
+  if (spare_slot* s = mine.spare.load(std::memory_order_relaxed)) {
+    arch::take_up(&mine.spare);
+    mine.spare.store(s->next_free, std::memory_order_relaxed);
+    return &s->protects;
   }
-  auto* s = new slot;
+  auto* s = new spare_slot;
+  domain& d = all.it;
   s->next_made = d.made.load(std::memory_order_relaxed);
   while (!d.made.compare_exchange_weak(s->next_made, s, std::memory_order_release, std::memory_order_relaxed)) {
   }
-  d.slot_count.fetch_add(1, std::memory_order_relaxed);
-  return s;
+  d.spare_count.fetch_add(1, std::memory_order_relaxed);
+  return &s->protects;
 }
 
-void release(slot* s) noexcept {
-  s->protects.store(nullptr, std::memory_order_release);  // what was read through it happens before the object is freed
-  std::atomic<slot*>& mine = all().caches.own().first;
-  s->next_free = mine.load(std::memory_order_relaxed);
+}  // namespace
+
+[[gnu::noinline]] slot* acquire() {
+  slot_line* const known = all.it.lines.find(sched::index_here.load(std::memory_order_relaxed));
+  slot_line& mine = known != nullptr ? *known : all.it.lines.own();
+  for (slot& s : mine.slots) {
+    if (s.load(std::memory_order_acquire) != nullptr) continue;
+    s.store(&s, std::memory_order_release);  // hands on what was done until it was given up
+    return &s;
+  }
+  return acquire_spare(mine);
+}
+
+void release_spare(slot* s) noexcept {
+  if constexpr (sched::explores_atomics) sched::point("hazard::release", s);
+  s->store(nullptr, std::memory_order_release);  // as in release
+  auto* const spare = reinterpret_cast<spare_slot*>(s);
+  std::atomic<spare_slot*>& mine = all.it.lines.own().spare;
+  spare->next_free = mine.load(std::memory_order_relaxed);
   arch::hand_on(&mine);
-  mine.store(s, std::memory_order_relaxed);
+  mine.store(spare, std::memory_order_relaxed);
 }
 
 void retire(retired* object) noexcept {
-  domain& d = all();
+  domain& d = all.it;
   bool due = false;
   {
     const std::scoped_lock hold(d.lock);
     object->next_retired = d.waiting;
     d.waiting = object;
     const std::size_t fresh = ++d.waiting_count - d.looked_at;
-    due = fresh >= std::max({least_batch, d.slot_count.load(std::memory_order_relaxed), d.looked_at});
+    due = fresh >= std::max({least_batch, d.spare_count.load(std::memory_order_relaxed), d.looked_at});
   }
   if (due) collect();
 }
 
 void collect() noexcept {
-  domain& d = all();
+  domain& d = all.it;
   retired* batch = nullptr;
   {
     const std::scoped_lock hold(d.lock);

@@ -436,17 +436,8 @@ struct marked {
   bool* there;
 };
 
-// A look takes the slot that was given back last: the same one in every schedule, whatever the one before has done.
-void line_up_slots() {
-  gofer::hazard::slot* slots[4];
-  for (auto*& s : slots) s = gofer::hazard::acquire();
-  std::ranges::sort(slots);
-  for (auto* s : slots) gofer::hazard::release(s);
-}
-
 TEST(AtomicValueExplored, AVersionIsThereAsLongAsASnapshotOfIt) {
   explored([] {
-    line_up_slots();
     bool there[3] = {};
     {
       gofer::atomic_value<marked> value{marked{&there[0]}};
