@@ -29,6 +29,15 @@ std::size_t number() noexcept;
 
 namespace tasks {
 
+/// Whether a T can be copied. Containers say so whatever they hold.
+template <class T>
+inline constexpr bool copyable = std::copy_constructible<T>;
+template <class T>
+  requires requires { typename T::allocator_type; } && (!std::same_as<typename T::value_type, T>)
+inline constexpr bool copyable<T> = std::copy_constructible<T> && copyable<typename T::value_type>;
+template <class First, class Second>
+inline constexpr bool copyable<std::pair<First, Second>> = copyable<First> && copyable<Second>;
+
 /// What pools of every type offer.
 class pool_base {
  public:
@@ -98,7 +107,8 @@ class pool_base {
 /// workers follows the load between the bounds of the options. Usable from fibers and threads. With Result = void there
 /// are no results, only statistics. What a submitter did happens before its task runs, and that before its result is
 /// received. A task is destroyed before its result is received. Moving a Task or a Result, if that is declared not to
-/// throw, and destroying what a Result was moved from must not use the pool: it may be done with its lock held.
+/// throw, and destroying what a Result was moved from must not use the pool: it may be done with its lock held. What
+/// moving a Result throws in the pool is its task's error; the task has returned, and counts as completed.
 template <class Task = void, class Result = void>
 class worker_pool : public tasks::pool_base {
   using work = tasks::pool_work<Task, Result>;
@@ -113,9 +123,9 @@ class worker_pool : public tasks::pool_base {
 
  public:
   /// `process(Task)` or `process(Task, std::stop_token)` is called by several workers at once. With more than one
-  /// attempt allowed a task is copied for each; one that cannot be copied is lent to a `process(const Task&)`, and more
-  /// than one refused if there is none. Throws std::invalid_argument for options that cannot be, and what `go` throws
-  /// if there is no memory for the workers.
+  /// attempt allowed a task is lent to a `process(const Task&)`, and copied for each attempt of another; if it cannot
+  /// be copied, more than one is refused there. Throws std::invalid_argument for options that cannot be, and what `go`
+  /// throws if there is no memory for the workers.
   template <class F>
     requires std::is_invocable_v<F&, Task> || std::is_invocable_v<F&, Task, std::stop_token>
   explicit worker_pool(F process, worker_pool_options options = {})
@@ -186,9 +196,11 @@ class worker_pool : public tasks::pool_base {
 
   template <class F>
   static std::shared_ptr<work> make_work(F process, const worker_pool_options& options) {
+    // Where a copy is only said to be possible, `F` may well be about to make one of what it is lent.
     constexpr bool lends =
-        std::is_invocable_v<F&, const Task&> || std::is_invocable_v<F&, const Task&, std::stop_token>;
-    if (!std::copy_constructible<Task> && !lends && options.max_attempts > 1) {
+        tasks::copyable<Task> == std::copy_constructible<Task> &&
+        (std::is_invocable_v<F&, const Task&> || std::is_invocable_v<F&, const Task&, std::stop_token>);
+    if (!tasks::copyable<Task> && !lends && options.max_attempts > 1) {
       throw std::invalid_argument("worker_pool \"" + options.name + "\": max_attempts is " +
                                   std::to_string(options.max_attempts) +
                                   ", but a task that cannot be copied is gone after the first");
@@ -202,10 +214,10 @@ class worker_pool : public tasks::pool_base {
           return std::invoke(*process, std::forward<decltype(argument)>(argument));
         }
       };
-      if constexpr (std::copy_constructible<Task>) {
-        if (retries) return invoke(Task(task));
-      } else if constexpr (lends) {
+      if constexpr (lends) {
         if (retries) return invoke(std::as_const(task));
+      } else if constexpr (tasks::copyable<Task>) {
+        if (retries) return invoke(Task(task));
       } else {
         static_cast<void>(retries);
       }

@@ -89,6 +89,48 @@ TEST(WorkerPoolResults, SayWhatFailed) {
   EXPECT_EQ(pool.stats().failed, 4U);
 }
 
+// Moves as often as it may, and then throws, once. It can be constructed, and nothing else.
+struct fragile {
+  explicit fragile(std::atomic<int>& may_move) : moves(may_move) {}
+  fragile(fragile&& other) noexcept(false) : moves(other.moves) {
+    if (moves-- == 0) throw std::runtime_error("broken on the way");
+  }
+  std::atomic<int>& moves;
+};
+
+TEST(WorkerPoolResults, ThatCannotBeMovedAreErrors) {
+  constexpr int tasks = 5;
+  int broken = 0;
+  for (const bool ordered : {false, true}) {
+    for (int most = 0; most < 30; ++most) {
+      std::atomic<int> moves{most};
+      gofer::worker_pool<int, fragile> pool(
+          [&](int i) {
+            if (ordered && i == 0) gofer::sleep_for(1ms);  // the others wait for it
+            return fragile(moves);
+          },
+          {.min_workers = 2, .ordered = ordered});
+      for (int i = 0; i < tasks; ++i) pool.submit(i);
+      pool.drain();
+      std::set<std::uint64_t> ids;
+      for (;;) {
+        try {
+          const auto result = pool.results().receive();
+          if (!result) break;
+          ids.insert(result->id);
+          if (result->ok()) continue;
+          EXPECT_EQ(result->message(), "broken on the way");
+          ++broken;
+        } catch (const std::runtime_error&) {  // by the receiver, and it is still there
+        }
+      }
+      EXPECT_EQ(ids.size(), tasks) << "after " << most << " moves";
+      test::expect_the_law(pool);
+    }
+  }
+  EXPECT_GT(broken, 0);
+}
+
 // A task that takes its time to go away, and its result: one whose move throws nothing, and one whose move may.
 struct slow_to_end {
   std::shared_ptr<int> held;
@@ -710,6 +752,35 @@ TEST(WorkerPoolRetries, WhatCannotBeCopiedIsLentOrNotTriedAgain) {
         e.what(),
         "worker_pool \"numbers\": max_attempts is 2, but a task that cannot be copied is gone after the first");
   }
+}
+
+TEST(WorkerPoolRetries, WhatIsOnlySaidToBeCopyableIsNotCopied) {
+  using numbers = std::vector<std::unique_ptr<int>>;
+  const auto one_number = [] {
+    numbers some;
+    some.push_back(std::make_unique<int>(7));
+    return some;
+  };
+  const auto sum = [](const numbers& some) { return *some.front(); };
+  gofer::worker_pool<numbers, int> pool(sum);
+  pool.submit(one_number());
+  EXPECT_EQ(pool.results().receive()->value(), 7);
+  gofer::worker_pool<std::map<int, numbers>, std::size_t> taken([](std::map<int, numbers> all) { return all.size(); });
+  taken.submit({});
+  EXPECT_EQ(taken.results().receive()->value(), 0U);
+  EXPECT_THROW((gofer::worker_pool<numbers, int>(sum, {.max_attempts = 2})), std::invalid_argument);
+
+  struct batch {
+    numbers some;
+  };
+  gofer::worker_pool<batch, int> lent(
+      [&sum, first = true](const batch& b) mutable {
+        if (std::exchange(first, false)) throw std::runtime_error("not yet");
+        return sum(b.some);
+      },
+      {.max_attempts = 2, .backoff = 1ms});
+  lent.submit(batch{one_number()});
+  EXPECT_EQ(lent.results().receive()->value(), 7);
 }
 
 TEST(WorkerPoolRetries, TriesAgainWithBackoff) {

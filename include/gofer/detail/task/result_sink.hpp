@@ -82,7 +82,7 @@ class result_sink {
     sched::insist([&] {
       while (early_.size() <= ahead) early_.emplace_back();
     });
-    early_[ahead].emplace(std::move(result));
+    moved(result, [&] { early_[ahead].emplace(std::move(result)); });
     for (; !early_.empty() && early_.front(); ++next_) {
       send(*early_.front(), ending);
       early_.pop_front();
@@ -95,10 +95,25 @@ class result_sink {
 
   void send(task_result<R>& result, const std::stop_token& ending) {
     const auto keeps = [&](bool whatever_comes) {
-      return sched::insist([&] { return send_or_keep(result, whatever_comes); });
+      return moved(result, [&] { return send_or_keep(result, whatever_comes); });
     };
     if (keeps(false)) return;
-    if (!channel_.send(std::move(result), ending)) keeps(true);
+    if (!moved(result, [&] { return channel_.send(std::move(result), ending); })) keeps(true);
+  }
+
+  /// Calls `f`, which moves the result, until it succeeds. What it throws becomes the result, which then has nothing
+  /// any more that throws.
+  template <class F>
+  static auto moved(task_result<R>& result, F f) {
+    for (;;) {
+      try {
+        return sched::insist(f);
+      } catch (...) {
+        if (!result.ok()) throw;
+        result.error_ = std::current_exception();
+        result.returned_.reset();
+      }
+    }
   }
 
   /// Without a wait. False: there is no room, somebody receives, and the result need not be kept whatever comes.

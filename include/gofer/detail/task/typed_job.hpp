@@ -60,11 +60,12 @@ class typed_job final : public job {
         result.waited = details_.waited;
         result.ran = details_.ran;
       }
-      if (error != nullptr) {
-        result.error_ = std::move(error);
-      } else {
-        result.returned_ = std::move(returned_);
+      try {
+        if (error == nullptr) result.returned_.emplace(std::move(*returned_));
+      } catch (...) {
+        error = std::current_exception();
       }
+      result.error_ = std::move(error);
       work_.sink.put(result, ending);
     }
     return destroy();
