@@ -148,7 +148,9 @@ class case_set {
   /// Removes one and returns it, all alike.
   std::size_t take() noexcept {
     std::uint64_t rest = bits_;
-    for (std::size_t skip = below(static_cast<std::size_t>(std::popcount(bits_))); skip != 0; --skip) rest &= rest - 1;
+    if ((rest & (rest - 1)) != 0) {  // more than one: to count them is a call where the CPU may be any
+      for (std::size_t skip = below(static_cast<std::size_t>(std::popcount(rest))); skip != 0; --skip) rest &= rest - 1;
+    }
     const auto taken = static_cast<std::size_t>(std::countr_zero(rest));
     bits_ &= ~(std::uint64_t{1} << taken);
     return taken;
@@ -158,25 +160,15 @@ class case_set {
   std::uint64_t bits_ = 0;
 };
 
-}  // namespace
-
-std::size_t choose(std::span<select_case_base* const> cases) {
-  sched::point("select", nullptr);
+/// The cases that wait for no other party. Of timeouts the first that ends.
+struct own_cases {
   std::size_t otherwise = none;
   std::size_t timeout = none;
-  case_set promising;
-  for (std::size_t i = 0; i < cases.size(); ++i) {
-    const select_case_base& c = *cases[i];
-    if (cases.size() <= case_set::most && may_be_ready(c)) promising.add(i);
-    if (c.what() == kind::otherwise) otherwise = i;
-    if (c.what() == kind::timeout && (timeout == none || c.deadline() < cases[timeout]->deadline())) timeout = i;
-  }
-  // Mostly one is ready, and its channel the only one to be locked.
-  while (!promising.empty()) {
-    const std::size_t i = promising.take();
-    if (cases[i]->what() == kind::stop || try_alone(*cases[i])) return i;
-  }
-  // Else all at once: that none is ready has to be true at one moment.
+};
+
+/// That none is ready has to be true at one moment: looks at all at once, and waits. Apart, because it takes a large
+/// frame.
+[[gnu::noinline]] std::size_t choose_at_once(std::span<select_case_base* const> cases, own_cases own) {
   scratch<std::uint32_t> order(cases.size());
   shuffle(order, cases.size());
   locked_channels locks(cases);
@@ -189,9 +181,9 @@ std::size_t choose(std::span<select_case_base* const> cases) {
     if (counterpart != nullptr) counterpart->who->wake();
     return order[k];
   }
-  if (otherwise != none) return otherwise;
-  const sched::time_point deadline = timeout == none ? sched::no_deadline : cases[timeout]->deadline();
-  if (timeout != none && deadline <= sched::now()) return timeout;
+  if (own.otherwise != none) return own.otherwise;
+  const sched::time_point deadline = own.timeout == none ? sched::no_deadline : cases[own.timeout]->deadline();
+  if (own.timeout != none && deadline <= sched::now()) return own.timeout;
 
   const sched::wait_limit limit{.deadline = deadline};
   sched::waiter self("select", nullptr, limit, sched::wakers::several_queues);
@@ -219,10 +211,31 @@ std::size_t choose(std::span<select_case_base* const> cases) {
     if (nodes[i]) queue_of(*cases[i]).remove(*nodes[i]);
   }
   locks.unlock();
-  if (outcome == sched::waiter::timed_out) return timeout;
+  if (outcome == sched::waiter::timed_out) return own.timeout;
   const std::size_t chosen = outcome - sched::waiter::first_case;
   if (nodes[chosen]) cases[chosen]->settle(nodes[chosen]->transferred);
   return chosen;
+}
+
+}  // namespace
+
+std::size_t choose(std::span<select_case_base* const> cases) {
+  sched::point("select", nullptr);
+  own_cases own;
+  case_set promising;
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    const select_case_base& c = *cases[i];
+    if (cases.size() <= case_set::most && may_be_ready(c)) promising.add(i);
+    if (c.what() == kind::otherwise) own.otherwise = i;
+    if (c.what() == kind::timeout && (own.timeout == none || c.deadline() < cases[own.timeout]->deadline()))
+      own.timeout = i;
+  }
+  // Mostly one is ready, and its channel the only one to be locked.
+  while (!promising.empty()) {
+    const std::size_t i = promising.take();
+    if (cases[i]->what() == kind::stop || try_alone(*cases[i])) return i;
+  }
+  return choose_at_once(cases, own);
 }
 
 }  // namespace channels
