@@ -29,29 +29,34 @@ class signal_board {
   }
 
   receiver<int> subscribe(std::initializer_list<int> signals) {
-    const chan<int> ch(kept_signals);
+    subscriber fresh;
+    sigemptyset(&fresh.signals);
     const std::scoped_lock hold(lock_);
-    subscribers_.reserve(subscribers_.size() + signals.size());
+    std::erase_if(subscribers_, [](const subscriber& s) { return !s.ch.ref()->shared(); });  // nobody can receive
+    subscribers_.reserve(subscribers_.size() + 1);
     std::vector<struct sigaction> before(signals.size());
     for (std::size_t i = 0; i < signals.size(); ++i) {
       const int number = signals.begin()[i];
       struct sigaction action{};
       action.sa_handler = &on_signal;
       action.sa_flags = SA_RESTART | SA_ONSTACK;  // fibers have little room
-      if (sigaction(number, &action, &before[i]) == 0) continue;
+      if (sigaction(number, &action, &before[i]) == 0) {
+        sigaddset(&fresh.signals, number);
+        continue;
+      }
       const int error = errno;
       while (i-- > 0) sigaction(signals.begin()[i], &before[i], nullptr);
       throw std::system_error(error, std::system_category(),
                               "notify_signals: signal " + std::to_string(number) + " cannot be caught");
     }
-    for (const int number : signals) subscribers_.push_back({.number = number, .ch = ch});
-    return ch;
+    subscribers_.push_back(fresh);
+    return fresh.ch;
   }
 
  private:
   struct subscriber {
-    int number;
-    chan<int> ch;
+    sigset_t signals;
+    chan<int> ch{kept_signals};
   };
 
   signal_board() {
@@ -77,7 +82,7 @@ class signal_board {
       if (got == 1) {
         const std::scoped_lock hold(lock_);
         for (subscriber& s : subscribers_) {
-          if (s.number == number) s.ch.try_send(number);
+          if (sigismember(&s.signals, number) == 1) s.ch.try_send(number);
         }
       } else {
         static constexpr std::atomic<sched::time_point> never{sched::no_deadline};

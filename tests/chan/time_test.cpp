@@ -278,4 +278,14 @@ TEST(Signals, AreReceived) {
   EXPECT_NE(now.sa_flags & SA_ONSTACK, 0) << "not on a fiber's small stack";
 }
 
+TEST(Signals, AreNotKeptForNobody) {
+  auto first = gofer::notify_signals({SIGUSR1, SIGUSR2});
+  const auto in_use = [] { return mallinfo2().uordblks; };
+  const auto before = in_use();
+  for (int i = 0; i < 10'000; ++i) gofer::notify_signals({SIGUSR2});
+  EXPECT_LE(in_use(), before + 1'000'000);
+  raise(SIGUSR2);
+  EXPECT_EQ(first.receive(), SIGUSR2);
+}
+
 }  // namespace

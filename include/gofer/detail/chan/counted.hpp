@@ -18,6 +18,8 @@ class counted {
     }
     return false;
   }
+  /// Whether there are more than the caller's; of what nobody else can reach no more can come.
+  bool shared() const noexcept { return references_.load(std::memory_order_acquire) != 1; }
 
  protected:
   /// Returns true if that was the last reference.
