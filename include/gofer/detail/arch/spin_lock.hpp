@@ -25,7 +25,7 @@ class basic_spin_lock {
   void unlock() noexcept { locked_.store(false, std::memory_order_release); }
 
  private:
-  void lock_slow() noexcept {
+  [[gnu::noinline]] void lock_slow() noexcept {
     if (got_after(Backoff(while_one_ends))) return;
     Backoff wait(while_others_work);
     while (!got_after(wait)) {
