@@ -94,6 +94,15 @@ class channel : public channel_base {
     return attempt::done;
   }
 
+  /// With the lock, on an open channel with room and no receiver: sends what `make` returns, which is made in its
+  /// place.
+  template <class Make>
+  void send_made(Make&& make) noexcept(noexcept(make())) {
+    const std::size_t count = count_.load(std::memory_order_relaxed);
+    ::new (static_cast<void*>(place(count))) T(std::forward<Make>(make)());
+    count_.store(count + 1, std::memory_order_release);
+  }
+
   /// With the lock, on an open channel: sends `v` without a wait, beyond the capacity if need be.
   void send_beyond(T& v, channel_node*& counterpart) {
     if (send_now(v, counterpart) == attempt::done) return;
@@ -150,9 +159,7 @@ class channel : public channel_base {
   }
 
   void push(T& v) {
-    const std::size_t count = count_.load(std::memory_order_relaxed);
-    std::construct_at(place(count), std::move(v));
-    count_.store(count + 1, std::memory_order_release);
+    send_made([&]() -> T { return std::move(v); });
   }
 
   /// Takes a node whose waiter may have given up out of its queue. True: it is ours now.

@@ -66,10 +66,10 @@ class result_sink {
   bool has_room() const noexcept {
     return !ordered_ && inside().receivers.empty() && inside().size() < inside().capacity();
   }
-  /// Then, still with the lock, puts it.
-  void put_at_once(task_result<R> result) noexcept {
-    channels::channel_node* nobody = nullptr;
-    inside().send_now(result, nobody);
+  /// Then, still with the lock, puts what `make` returns.
+  template <class Make>
+  void put_at_once(Make make) noexcept {
+    inside().send_made(make);
     ++sent_;
   }
 

@@ -74,8 +74,9 @@ class typed_job final : public job {
   void* settle_at_once() noexcept override {
     if constexpr (settled_under_lock) {
       if (!work_.sink.has_room()) return nullptr;
-      work_.sink.put_at_once(
-          {.id = id, .attempts = attempts, .timed_out = timed_out, .returned_ = std::move(returned_)});
+      work_.sink.put_at_once([&]() noexcept -> task_result<R> {
+        return {.id = id, .attempts = attempts, .timed_out = timed_out, .returned_ = std::move(returned_)};
+      });
       return destroy();
     }
     return nullptr;
