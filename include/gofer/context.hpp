@@ -30,6 +30,7 @@ class context_key {
 /// whose last handle is gone is forgotten by its parent.
 class context {
  public:
+  /// Another handle of the same context.
   context(const context& other) noexcept;
   /// Leaves `other` without a context: it may be assigned to, and destroyed.
   context(context&& other) noexcept;
