@@ -6,6 +6,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <new>
 #include <optional>
 #include <ranges>
 #include <stop_token>
@@ -19,6 +20,7 @@
 #include <gofer/chan.hpp>
 #include <gofer/detail/nats/options.hpp>
 #include <gofer/detail/nats/pool_core.hpp>
+#include <gofer/detail/sched/insist.hpp>
 
 namespace gofer::inline v0 {
 
@@ -44,6 +46,9 @@ struct nats_codec<std::string> {
 /// What became of one task.
 template <class R>
 struct nats_result {
+  /// For the pool. The first of all, so that if it cannot be moved none of the others has been.
+  std::optional<R> returned_ = {};
+
   std::string id;                      // what `submit` returned for it
   unsigned attempts = 0;               // 0: it never came to one
   std::chrono::nanoseconds waited{0};  // from when it was stored to its last attempt, by the clocks of both machines
@@ -62,7 +67,6 @@ struct nats_result {
   const std::string& message() const noexcept { return message_; }
 
   /// For the pool.
-  std::optional<R> returned_ = {};
   std::string message_ = {};
 };
 
@@ -87,6 +91,12 @@ struct nats_result {
 /// Result = void there are no results. Names and meanings are those of worker_pool, as far as they carry over.
 template <class Task, class Result = void>
 class nats_pool {
+  /// What its iterators refer to are tasks, which need not be copied to be read.
+  template <class Range>
+  static constexpr bool holds_tasks =
+      std::convertible_to<std::add_pointer_t<std::ranges::range_reference_t<Range>>, const Task*> &&
+      std::is_lvalue_reference_v<std::ranges::range_reference_t<Range>>;
+
  public:
   /// A pool that submits. Throws nats_error if no server can be reached, and std::invalid_argument for options that
   /// cannot be, or are not those that the servers have.
@@ -115,19 +125,26 @@ class nats_pool {
   /// Submits what is in a range, many at a time without waiting for each; `id_of(task)` names each. Returns how many
   /// there were. Throws as above: of the range some have been accepted then, and how many statistics say.
   template <std::ranges::input_range Range, class IdOf = std::nullptr_t>
-    requires(std::constructible_from<Task, std::ranges::range_reference_t<Range>> && !std::convertible_to<Range, Task>)
+    requires((holds_tasks<Range> || std::constructible_from<Task, std::ranges::range_reference_t<Range>>) &&
+             !std::convertible_to<Range, Task>)
   std::size_t submit(Range&& all, IdOf id_of = nullptr) {
+    const auto encoded = [&](const Task& task) {
+      if constexpr (std::is_null_pointer_v<IdOf>) {
+        return raw(task, {});
+      } else {
+        return raw(task, std::invoke(id_of, task));
+      }
+    };
     auto at = std::ranges::begin(all);
     const auto end = std::ranges::end(all);
     return core_->submit([&](nats::raw_task& next) {
       if (at == end) return false;
-      const Task task(*at);
-      ++at;
-      if constexpr (std::is_null_pointer_v<IdOf>) {
-        next = raw(task, {});
+      if constexpr (holds_tasks<Range>) {
+        next = encoded(*at);
       } else {
-        next = raw(task, std::invoke(id_of, task));
+        next = encoded(Task(*at));
       }
+      ++at;
       return true;
     });
   }
@@ -193,20 +210,24 @@ class nats_pool {
 
   template <class F>
   static run runner(F process) {
-    return [process = std::move(process)](std::string_view payload, const nats_task& of) mutable -> std::string {
+    return [shared = std::make_shared<F>(std::move(process))](std::string_view payload,
+                                                              const nats_task& of) -> std::string {
+      F& handler = *shared;
       std::optional<Task> task;
       try {
         task.emplace(nats_codec<Task>::decode(payload));
+      } catch (const std::bad_alloc&) {  // which says nothing of the bytes
+        throw;
       } catch (...) {
         throw nats::undecodable(tasks::message_of(std::current_exception()));
       }
       const auto call = [&]() -> decltype(auto) {
         if constexpr (std::is_invocable_v<F&, Task, const nats_task&>) {
-          return std::invoke(process, std::move(*task), of);
+          return std::invoke(handler, std::move(*task), of);
         } else if constexpr (std::is_invocable_v<F&, Task, std::stop_token>) {
-          return std::invoke(process, std::move(*task), of.stop);
+          return std::invoke(handler, std::move(*task), of.stop);
         } else {
-          return std::invoke(process, std::move(*task));
+          return std::invoke(handler, std::move(*task));
         }
       };
       if constexpr (std::is_void_v<Result>) {
@@ -225,12 +246,23 @@ class nats_pool {
         nats_result<Result> result{
             .id = std::move(raw.id), .attempts = raw.attempts, .waited = raw.waited, .ran = raw.ran};
         result.message_ = std::move(raw.error);
+        const auto failed = [&](const char* what) {
+          const std::exception_ptr why = std::current_exception();
+          sched::insist([&] { result.message_ = what + tasks::message_of(why); });
+        };
         try {
           if (raw.ok) result.returned_.emplace(nats_codec<Result>::decode(raw.value));
         } catch (...) {
-          result.message_ = "the result cannot be decoded: " + tasks::message_of(std::current_exception());
+          failed("the result cannot be decoded: ");
         }
-        return results.send(std::move(result), stop);
+        try {
+          return results.send(std::move(result), stop);
+        } catch (...) {
+          if (!result.ok()) throw;
+          result.returned_.reset();
+          failed("the result cannot be moved: ");
+          return results.send(std::move(result), stop);
+        }
       };
       p.close_results = [results = results_] { results.close(); };
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -86,10 +87,15 @@ void release_spare(slot* s) noexcept {
   if constexpr (sched::explores_atomics) sched::point("hazard::release", s);
   s->store(nullptr, std::memory_order_release);  // as in release
   auto* const spare = reinterpret_cast<spare_slot*>(s);
-  std::atomic<spare_slot*>& mine = all.it.lines.own().spare;
-  spare->next_free = mine.load(std::memory_order_relaxed);
-  arch::hand_on(&mine);
-  mine.store(spare, std::memory_order_relaxed);
+  slot_line* mine = nullptr;
+  try {
+    mine = &all.it.lines.own();
+  } catch (const std::bad_alloc&) {  // for this thread's first: nobody finds the slot any more
+    return;
+  }
+  spare->next_free = mine->spare.load(std::memory_order_relaxed);
+  arch::hand_on(&mine->spare);
+  mine->spare.store(spare, std::memory_order_relaxed);
 }
 
 void retire(retired* object) noexcept {

@@ -5,9 +5,11 @@
 #include <chrono>
 #include <exception>
 
+#include <gofer/detail/sched/insist.hpp>
 #include <gofer/go.hpp>
 
 #include "nats/connection_options.hpp"
+#include "nats/go_counted.hpp"
 
 namespace gofer::inline v0::nats {
 namespace {
@@ -21,10 +23,12 @@ constexpr auto look_after_calls_every = 50ms;
 /// What has answered, once.
 class question final : public call {
  public:
-  explicit question(belief believed) noexcept : believed_(believed) {}
+  explicit question(belief believed) : believed_(believed) {}
 
   bool is_answer(const message& came) const noexcept override { return believed_ == nullptr || believed_(came.data()); }
-  void answered(const message& answer) noexcept override { end(std::string(answer.data())); }
+  void answered(const message& answer) noexcept override {
+    end(sched::insist([&] { return std::string(answer.data()); }));
+  }
   void unanswered() noexcept override { end(std::nullopt); }
   std::optional<std::string> wait() { return *done_.receive(); }
 
@@ -69,16 +73,14 @@ client::client(const nats_options& options, const std::string& name) : options_(
   try {
     inbox_ = unique_inbox();
     answers_ = subscribe(inbox("call.*"), [this](std::vector<message>& some) { take_answers(some); });
+    go_counted(running_, "nats calls", [this] {
+      while (sleep_for(look_after_calls_every, closing_.get_token())) look_after_calls();
+    });
   } catch (...) {
     blocking([&] { natsConnection_Destroy(connection_); });
     running_.wait();
     throw;
   }
-  running_.add(1);
-  go(go_options{.name = "nats calls"}, [this] {
-    while (sleep_for(look_after_calls_every, closing_.get_token())) look_after_calls();
-    running_.done();
-  });
 }
 
 client::~client() {
@@ -165,8 +167,9 @@ void client::limit(call& c, sched::time_point deadline) noexcept {
 void client::start(call& c, const outgoing& what, sched::time_point deadline) {
   const std::scoped_lock hold(calls_lock_);
   if (free_.empty()) {
-    free_.push_back(static_cast<std::uint32_t>(slots_.size()));
     slots_.emplace_back();
+    free_.reserve(slots_.capacity());  // whoever gives a slot back cannot be without memory
+    free_.push_back(static_cast<std::uint32_t>(slots_.size() - 1));
   }
   const std::uint32_t number = free_.back();
   slot& mine = slots_[number];
@@ -264,16 +267,16 @@ void client::look_after_calls() noexcept {
 }
 
 void client::fail_calls(sched::time_point due) noexcept {
-  std::vector<call*> failed;
-  {
-    const std::scoped_lock hold(calls_lock_);
-    for (std::uint32_t number = 0; number < slots_.size(); ++number) {
+  for (std::uint32_t number = 0;; ++number) {
+    call* failed = nullptr;
+    {
+      const std::scoped_lock hold(calls_lock_);
+      if (number >= slots_.size()) return;
       const slot& s = slots_[number];
-      if (s.of == nullptr || s.of->deadline_ > due) continue;
-      failed.push_back(take_out(number));
+      if (s.of != nullptr && s.of->deadline_ <= due) failed = take_out(number);
     }
+    if (failed != nullptr) failed->unanswered();
   }
-  for (call* c : failed) c->unanswered();
 }
 
 subscription::subscription(client& owner, owned<natsSubscription> handle,
@@ -296,7 +299,7 @@ void subscription::take_what_came() noexcept {
   if (natsSubscription_GetPending(handle_.get(), &count, nullptr) != NATS_OK) return;
   for (; count > 0; --count) {
     natsMsg* m = nullptr;
-    if (natsSubscription_NextMsg(&m, handle_.get(), 1) == NATS_OK) batch_.emplace_back(m);
+    if (natsSubscription_NextMsg(&m, handle_.get(), 1) == NATS_OK) sched::insist([&] { batch_.emplace_back(m); });
   }
   if (batch_.empty()) return;
   take_(batch_);

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <mutex>
 #include <stop_token>
 #include <string>
@@ -35,7 +37,10 @@ class lease {
 
   void done() noexcept { settle(done_answer); }
   void again_after(std::chrono::nanoseconds delay) noexcept {
-    settle("-NAK {\"delay\": " + std::to_string(delay.count()) + "}");
+    std::array<char, 64> how{};  // no memory is needed for it
+    const int length =
+        std::snprintf(how.data(), how.size(), "-NAK {\"delay\": %lld}", static_cast<long long>(delay.count()));
+    settle({how.data(), static_cast<std::size_t>(length)});
   }
 
  private:

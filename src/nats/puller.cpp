@@ -4,7 +4,7 @@
 #include <charconv>
 #include <exception>
 
-#include <gofer/go.hpp>
+#include "nats/go_counted.hpp"
 
 namespace gofer::inline v0::nats {
 namespace {
@@ -30,11 +30,7 @@ puller::puller(client& by, what w)
 puller::~puller() { stop(); }
 
 void puller::start() {
-  running_.add(1);
-  go(go_options{.name = "nats puller"}, [this] {
-    run();
-    running_.done();
-  });
+  go_counted(running_, "nats puller", [this] { run(); });
 }
 
 void puller::pause(bool paused) noexcept {
@@ -94,6 +90,11 @@ void puller::ask_for_more() {
   const std::size_t taken = held_and_coming();
   if (taken >= room || taken >= w_.enough()) return;
   const std::size_t wanted = room - taken;
+  const auto nanoseconds = [](auto d) { return std::to_string(std::chrono::nanoseconds(d).count()); };
+  const std::string text = "{\"batch\":" + std::to_string(wanted) + ",\"expires\":" + nanoseconds(question_lasts) +
+                           ",\"idle_heartbeat\":" + nanoseconds(heartbeat) + '}';
+  const std::string subject = "$JS.API.CONSUMER.MSG.NEXT." + w_.stream + '.' + w_.consumer;
+  const std::string reply = inbox_ + std::to_string(asked_ + 1);
   {
     const std::scoped_lock hold(lock_);
     std::erase_if(questions_, [&](const question& q) {
@@ -105,10 +106,7 @@ void puller::ask_for_more() {
     coming_.fetch_add(wanted, std::memory_order_relaxed);
   }
   if (taken == w_.held()) heard_.store(now, std::memory_order_relaxed);
-  const auto nanoseconds = [](auto d) { return std::to_string(std::chrono::nanoseconds(d).count()); };
-  const std::string text = "{\"batch\":" + std::to_string(wanted) + ",\"expires\":" + nanoseconds(question_lasts) +
-                           ",\"idle_heartbeat\":" + nanoseconds(heartbeat) + '}';
-  by_.request("$JS.API.CONSUMER.MSG.NEXT." + w_.stream + '.' + w_.consumer, text, inbox_ + std::to_string(asked_));
+  by_.request(subject, text, reply);
 }
 
 void puller::sort(std::vector<message>& came) {

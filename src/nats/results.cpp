@@ -4,8 +4,9 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include <gofer/go.hpp>
+#include <gofer/detail/sched/insist.hpp>
 
+#include "nats/go_counted.hpp"
 #include "nats/letters.hpp"
 
 namespace gofer::inline v0::nats {
@@ -55,11 +56,7 @@ results::results(client& by, const names& called, const nats_pool_options& optio
                                                 .take = [this](std::vector<message>& came) { take(came); },
                                                 .repair = [this] { ensure_consumer(js_, called_, options_, of_); }});
   puller_->start();
-  running_.add(1);
-  go(go_options{.name = "nats results"}, [this] {
-    run();
-    running_.done();
-  });
+  go_counted(running_, "nats results", [this] { run(); });
 }
 
 results::~results() { stop(); }
@@ -89,7 +86,7 @@ void results::perhaps_expect(const std::string& id) {
   const std::scoped_lock hold(lock_);
   if (!one_less(id)) return;  // its result has come
   if (uncertain_.size() == most_uncertain) uncertain_.pop_front();
-  uncertain_.push_back(id);
+  sched::insist([&] { uncertain_.push_back(id); });
 }
 
 bool results::was_given_before(const std::string& id) {
@@ -117,9 +114,12 @@ bool results::all_given() {
 }
 
 void results::take(std::vector<message>& came) {
-  for (message& m : came) {
-    const delivery d = read_delivery(m.reply());
-    if (!book_.came_again(m, d)) arrived_.try_send(std::make_shared<arrival>(book_, std::move(m), d));
+  try {
+    for (message& m : came) {
+      const delivery d = read_delivery(m.reply());
+      if (!book_.came_again(m, d)) arrived_.try_send(std::make_shared<arrival>(book_, std::move(m), d));
+    }
+  } catch (const std::bad_alloc&) {  // what was not taken comes again when its lease is over
   }
 }
 
@@ -141,20 +141,24 @@ void results::run() noexcept {
   while (arrived_.try_receive(left) == chan_status::ok) left.reset();  // handed back, for who comes under our name
 }
 
-void results::give_arrived(arrival& a) noexcept {
+raw_result results::read(const arrival& a) {
   const nlohmann::json about = read_header_value(a.from.header(result_header));
-  raw_result result{.id = field<std::string>(about, "id", ""),
-                    .attempts = field(about, "attempts", 0U),
-                    .waited = std::chrono::nanoseconds(field(about, "waited", std::int64_t{0})),
-                    .ran = std::chrono::nanoseconds(field(about, "ran", std::int64_t{0})),
-                    .ok = !about.contains("error"),
-                    .value = std::string(a.from.data()),
-                    .error = field<std::string>(about, "error", "")};
+  return {.id = field<std::string>(about, "id", ""),
+          .attempts = field(about, "attempts", 0U),
+          .waited = std::chrono::nanoseconds(field(about, "waited", std::int64_t{0})),
+          .ran = std::chrono::nanoseconds(field(about, "ran", std::int64_t{0})),
+          .ok = !about.contains("error"),
+          .value = std::string(a.from.data()),
+          .error = field<std::string>(about, "error", "")};
+}
+
+void results::give_arrived(arrival& a) noexcept {
+  raw_result result = sched::insist([&] { return read(a); });
   last_given_ = sched::now();
   if (!was_given_before(result.id)) {
-    const std::string id = result.id;
+    const std::string id = sched::insist([&] { return result.id; });
     if (!parts_.take_result(std::move(result), stopping_.get_token())) {  // handed back, for who comes under our name
-      expect(id);
+      sched::insist([&] { expect(id); });
       return;
     }
     last_given_ = sched::now();
@@ -178,7 +182,7 @@ void results::give_those_of_here() noexcept {
       first = std::move(of_here_.front());
       of_here_.pop_front();
     }
-    const std::string id = first.id;
+    const std::string id = sched::insist([&] { return first.id; });
     if (!parts_.take_result(std::move(first), stopping_.get_token())) return;  // the end
     last_given_ = sched::now();
     do_not_expect(id);
@@ -193,7 +197,7 @@ void results::give_up_what_is_gone() {
     if (info.value("num_pending", 1) != 0 || info.value("num_ack_pending", 1) != 0) return;
   } catch (const jetstream_error& e) {
     if (e.code() != jetstream_error::consumer_not_found && e.code() != jetstream_error::stream_not_found) return;
-  } catch (const nats_error&) {
+  } catch (const std::exception&) {  // no server answers, or there is no memory: later
     return;
   }
   std::map<std::string, std::size_t> gone;
@@ -201,10 +205,13 @@ void results::give_up_what_is_gone() {
     const std::scoped_lock hold(lock_);
     gone.swap(expected_);
   }
-  for (const auto& [id, submissions] : gone) {
-    parts_.take_result(
-        {.id = id, .error = "the result is gone: it waited for longer than result_ttl, or the task or it was removed"},
-        stopping_.get_token());
+  for (const auto& of : gone) {
+    raw_result lost = sched::insist([&] {
+      return raw_result{
+          .id = of.first,
+          .error = "the result is gone: it waited for longer than result_ttl, or the task or it was removed"};
+    });
+    parts_.take_result(std::move(lost), stopping_.get_token());
   }
 }
 

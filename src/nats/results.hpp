@@ -52,6 +52,7 @@ class results {
   void take(std::vector<message>& came);
   void run() noexcept;
   void give_those_of_here() noexcept;
+  static raw_result read(const arrival& a);
   void give_arrived(arrival& a) noexcept;
   bool was_given_before(const std::string& id);
   /// With the lock. False: it was not.

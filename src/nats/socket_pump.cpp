@@ -7,9 +7,8 @@
 #include <cerrno>
 #include <system_error>
 
-#include <gofer/go.hpp>
-
 #include "nats/client.hpp"
+#include "nats/go_counted.hpp"
 
 namespace gofer::inline v0::nats {
 namespace {
@@ -28,20 +27,8 @@ socket_pump::socket_pump(client& owner, natsConnection* connection, int socket)
     : owner_(owner), connection_(connection), socket_(duplicate(socket), net::endpoint()) {}
 
 void socket_pump::start(wait_group& running) {
-  const auto run = [&](std::string_view name, void (socket_pump::*loop)() noexcept) {
-    running.add(1);
-    try {
-      go(go_options{.name = name}, [self = shared_from_this(), loop, &running] {
-        (*self.*loop)();
-        running.done();
-      });
-    } catch (...) {
-      running.done();
-      throw;
-    }
-  };
-  run("nats reader", &socket_pump::read);
-  run("nats writer", &socket_pump::write);
+  go_counted(running, "nats reader", [self = shared_from_this()] { self->read(); });
+  go_counted(running, "nats writer", [self = shared_from_this()] { self->write(); });
 }
 
 void socket_pump::want_write(bool wanted) noexcept {

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include <gofer/detail/sched/insist.hpp>
 #include <gofer/go.hpp>
 
 #include "nats/jetstream.hpp"
@@ -42,8 +43,12 @@ class submitter::submission final : public call {
  public:
   explicit submission(batch& of) noexcept : of_(of) {}
 
-  void answered(const message& answer) noexcept override { end(read_stored_reply(answer.data())); }
-  void unanswered() noexcept override { end({.error = "no server has answered in time"}); }
+  void answered(const message& answer) noexcept override {
+    end(sched::insist([&] { return read_stored_reply(answer.data()); }));
+  }
+  void unanswered() noexcept override {
+    end(sched::insist([] { return stored_reply{.error = "no server has answered in time"}; }));
+  }
 
   raw_task task;
   sched::time_point give_up = sched::no_deadline;
@@ -146,6 +151,8 @@ class submitter::batch {
     if (task.id.empty()) task.id = by_.next_id();
     if (idle_.empty()) {
       all_.push_back(std::make_unique<submission>(*this));
+      idle_.reserve(all_.capacity());  // each is in one of the two now and then, where there must be room for it
+      again_.reserve(all_.capacity());
       idle_.push_back(all_.back().get());
     }
     submission* s = idle_.back();
@@ -165,7 +172,7 @@ class submitter::batch {
       by_.by_.start(s, what, s.give_up);
       ++in_flight_;
     } catch (const std::exception& e) {  // it is larger than what the servers take, or memory is out
-      error_ = e.what();
+      error_ = sched::insist([&] { return std::string(e.what()); });
       drop(s, s.was_repeated() ? by_.hooks_.perhaps_stored : by_.hooks_.not_stored);
     }
   }
@@ -210,7 +217,7 @@ class submitter::batch {
         if (s->reply.duplicate && !s->was_repeated()) s->begin_anew();  // not taken: somebody else's is on its way
         again_.push_back(s);
       } else {
-        if (error_.empty()) error_ = s->reply.error;
+        if (error_.empty()) error_ = std::move(s->reply.error);
         drop(*s, by_.hooks_.perhaps_stored);
       }
     }
@@ -226,7 +233,7 @@ class submitter::batch {
   void count_accepted(const submission& s) {
     ++report_.accepted;
     by_.accepted.fetch_add(1, std::memory_order_relaxed);
-    report_.last_id = s.task.id;
+    sched::insist([&] { report_.last_id = s.task.id; });
   }
 
   void accept(submission& s) {

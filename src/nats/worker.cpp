@@ -4,10 +4,11 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include <gofer/go.hpp>
+#include <gofer/detail/sched/insist.hpp>
 #include <gofer/runtime.hpp>
 
 #include "arch/splitmix.hpp"
+#include "nats/go_counted.hpp"
 #include "nats/letters.hpp"
 #include "nats/streams.hpp"
 #include "nats/wait_for_all.hpp"
@@ -67,15 +68,12 @@ worker::worker(client& by, const names& called, const nats_pool_options& options
                                                       .held = [this] { return book_.size(); },
                                                       .take = [this](std::vector<message>& came) { take(came); },
                                                       .repair = std::move(repair)});
-  pause_flag_ = by.subscribe(called.paused_subject,
-                             [this](std::vector<message>& flags) { puller_->pause(says_paused(flags.back().data())); });
+  pause_flag_ = by.subscribe(called.paused_subject, [this](std::vector<message>& flags) {
+    puller_->pause(sched::insist([&] { return says_paused(flags.back().data()); }));
+  });
   read_pause_flag();
   puller_->start();
-  running_.add(1);
-  go(go_options{.name = "nats worker"}, [this] {
-    look_after();
-    running_.done();
-  });
+  go_counted(running_, "nats worker", [this] { look_after(); });
 }
 
 worker::~worker() { stop(); }
@@ -160,10 +158,13 @@ std::size_t worker::enough() const noexcept {
 
 void worker::take(std::vector<message>& came) {
   std::vector<task_ptr> tasks;
-  tasks.reserve(came.size());
-  for (message& m : came) {
-    const delivery d = read_delivery(m.reply());
-    if (!book_.came_again(m, d)) tasks.push_back(std::make_unique<taken_task>(book_, std::move(m), d));
+  try {
+    tasks.reserve(came.size());
+    for (message& m : came) {
+      const delivery d = read_delivery(m.reply());
+      if (!book_.came_again(m, d)) tasks.push_back(std::make_unique<taken_task>(book_, std::move(m), d));
+    }
+  } catch (const std::bad_alloc&) {  // what was not taken comes again when its lease is over
   }
   try {
     pool_.submit(std::move(tasks));
@@ -237,8 +238,7 @@ std::string worker::handle(std::string_view payload, nats_task of) {
 /// What has to be stored first is stored in a fiber of its own, so that the worker goes on.
 void worker::settle_later(task_ptr task, std::function<void(worker&, taken_task&)> how) {
   task->read_headers();
-  settling_.add(1);
-  go(go_options{.name = "nats settle"}, [this, task = std::move(task), how = std::move(how)]() mutable {
+  go_counted(settling_, "nats settle", [this, task = std::move(task), how = std::move(how)]() mutable {
     try {
       how(*this, *task);
     } catch (const too_large&) {  // for a dead letter: some other program has stored it, and nothing is to be lost
@@ -247,7 +247,6 @@ void worker::settle_later(task_ptr task, std::function<void(worker&, taken_task&
     }
     task.reset();
     puller_->nudge();
-    settling_.done();
   });
 }
 

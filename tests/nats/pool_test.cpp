@@ -50,6 +50,26 @@ struct gofer::nats_codec<coin> {
   }
 };
 
+/// One that can only be moved, which may throw, and for which there may be no memory.
+struct seal {
+  explicit seal(int n) : number(std::make_unique<int>(n)) {}
+  seal(seal&& other) noexcept(false) {
+    if (moves-- == 0) throw std::runtime_error("it is broken");
+    number = std::move(other.number);
+  }
+  std::unique_ptr<int> number;
+  inline static std::atomic<int> moves{-1};   // until one throws
+  inline static std::atomic<int> memory{-1};  // decodings until there is none for one
+};
+template <>
+struct gofer::nats_codec<seal> {
+  static std::string encode(const seal& s) { return std::to_string(*s.number); }
+  static seal decode(std::string_view bytes) {
+    if (seal::memory-- == 0) throw std::bad_alloc();
+    return seal(std::stoi(std::string(bytes)));
+  }
+};
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -228,6 +248,53 @@ TEST_F(NatsPool, WhatCannotBeDecodedGoesToTheDeadAtOnce) {
   const auto letters = queue().dead();
   EXPECT_THAT(letters.at(0).error, HasSubstr("cannot be decoded"));
   EXPECT_THAT((std::vector{letters.at(0).id, letters.at(1).id}), testing::UnorderedElementsAre("rubbish", "another"));
+}
+
+TEST_F(NatsPool, TakesWhatCanOnlyBeMoved) {
+  nats_pool<seal, int> pool([more = std::make_unique<int>(1)](const seal& s) { return *s.number + *more; }, named());
+  std::vector<seal> some;
+  some.reserve(2);
+  some.emplace_back(1);
+  some.emplace_back(2);
+  EXPECT_EQ(pool.submit(some), 2U);
+  EXPECT_EQ(pool.submit(std::move(some), [](const seal& s) { return "seal-" + std::to_string(*s.number); }), 2U);
+  pool.submit(seal(5), {.id = "the-last"});
+  std::multiset<int> results;
+  for (int i = 0; i < 5; ++i) results.insert(pool.results().receive()->value());
+  EXPECT_EQ(results, (std::multiset<int>{2, 2, 3, 3, 6}));
+}
+
+TEST_F(NatsPool, WhatThereWasNoMemoryForIsTriedAgain) {
+  nats_pool<seal, int> pool([](const seal& s) { return *s.number; }, named({.max_attempts = 2, .backoff = 1ms}));
+  seal::memory = 0;
+  pool.submit(seal(7));
+  const auto result = pool.results().receive();
+  EXPECT_EQ(result->attempts, 2U);
+  EXPECT_EQ(result->returned_, 7);
+  EXPECT_EQ(pool.stats().dead, 0U);
+}
+
+TEST_F(NatsPool, AResultThatCannotBeMovedIsAnError) {
+  for (int most = 0; most < 8; ++most) {
+    nats_pool<int, seal> pool([](int i) { return seal(i); }, named());
+    const std::string id = pool.submit(most);
+    for (seal::moves = most;;) {
+      try {
+        const auto result = pool.results().receive();
+        ASSERT_TRUE(result);
+        EXPECT_EQ(result->id, id);
+        if (result->ok()) {
+          EXPECT_EQ(*result->returned_->number, most);
+        } else {
+          EXPECT_THAT(result->message(), HasSubstr("it is broken"));
+        }
+        break;
+      } catch (const std::runtime_error&) {  // by the receiver, and it is still there
+      }
+    }
+    seal::moves = -1;
+    pool.drain();
+  }
 }
 
 TEST_F(NatsPool, AnIdIsStoredOnce) {
