@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <exception>
+#include <new>
 
 #include "nats/go_counted.hpp"
 
@@ -118,7 +119,10 @@ void puller::sort(std::vector<message>& came) {
   });
   if (!came.empty()) {
     const std::size_t count = came.size();
-    w_.take(came);
+    try {
+      w_.take(came);
+    } catch (const std::bad_alloc&) {  // what was not taken comes again when its lease is over
+    }
     const std::scoped_lock hold(lock_);
     reduce(count);
   }

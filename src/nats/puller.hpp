@@ -23,7 +23,7 @@ class puller {
     /// How many messages may be with us or on their way; with how many less than what we ask for more; and how many are
     /// with us.
     std::function<std::size_t()> room, enough, held;
-    /// Takes messages, in the reading fiber.
+    /// Takes messages, in the reading fiber. May throw std::bad_alloc: what it has not taken comes again.
     std::function<void(std::vector<message>&)> take;
     /// Called when the consumer says nothing at all; makes it again if it is not there. May throw.
     std::function<void()> repair;

@@ -158,13 +158,10 @@ std::size_t worker::enough() const noexcept {
 
 void worker::take(std::vector<message>& came) {
   std::vector<task_ptr> tasks;
-  try {
-    tasks.reserve(came.size());
-    for (message& m : came) {
-      const delivery d = read_delivery(m.reply());
-      if (!book_.came_again(m, d)) tasks.push_back(std::make_unique<taken_task>(book_, std::move(m), d));
-    }
-  } catch (const std::bad_alloc&) {  // what was not taken comes again when its lease is over
+  tasks.reserve(came.size());
+  for (message& m : came) {
+    const delivery d = read_delivery(m.reply());
+    if (!book_.came_again(m, d)) tasks.push_back(std::make_unique<taken_task>(book_, std::move(m), d));
   }
   try {
     pool_.submit(std::move(tasks));
